@@ -1,0 +1,5 @@
+"""``python -m crismis`` is the command ``crismis``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,194 @@
+"""Facts about detectors, every value with its source, and how an image names its detector."""
+
+import math
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+__all__ = ["Detector", "get_detector", "list_detectors", "load_detectors"]
+
+_USER = {}
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What is known of a CCD or CMOS detector; unknown numbers are NaN, never guesses.
+
+    Parameters
+    ----------
+    name : str
+        Name under which `get_detector` finds it; goes into header keyword ``CRDETEC``.
+    pitch : float
+        Unbinned pixel pitch in micrometres.
+    thickness : float
+        Thickness of the charge-collecting silicon in micrometres.
+    shape : tuple of int
+        Unbinned light-sensitive format, (rows, columns).
+    gain : float
+        Electrons per data number.
+    readnoise : float
+        Read noise in electrons.
+    full_well : float
+        Full well in electrons.
+    temperature : float
+        Operating temperature in kelvin.
+    diffusion : float
+        Lateral charge diffusion (rms, micrometres) of charge made at the far side.
+    readout_wait : float
+        Mean time in seconds that a pixel keeps gathering hits beyond the exposure
+        (readout, storage, flush).
+    hit_rate : float
+        Typical cosmic-ray rate in hits per cm2 per second.
+    binning : tuple of int
+        Binning of this image, (rows, columns).
+    location : str
+        Where it flies or stands.
+    launch : str
+        ISO date of launch or first light.
+    overscan : tuple of str
+        FITS-convention sections without light-sensitive pixels.
+    match : dict
+        Header keywords and the values that recognize this detector.
+    sources : dict
+        Field name -> handbook or paper of its value.
+    """
+
+    name: str
+    pitch: float = math.nan
+    thickness: float = math.nan
+    shape: tuple = ()
+    gain: float = math.nan
+    readnoise: float = math.nan
+    full_well: float = math.nan
+    temperature: float = math.nan
+    diffusion: float = math.nan
+    readout_wait: float = math.nan
+    hit_rate: float = math.nan
+    binning: tuple = (1, 1)
+    location: str = ""
+    launch: str = ""
+    overscan: tuple = ()
+    match: dict = field(default_factory=dict, hash=False)
+    sources: dict = field(default_factory=dict, hash=False)
+
+    def __post_init__(self):
+        for name in ("pitch", "thickness", "gain", "full_well", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("readnoise", "diffusion", "readout_wait", "hit_rate"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+    def evolve(self, **changes):
+        """Return a copy with some facts replaced."""
+        return replace(self, **changes)
+
+    @property
+    def pixel_area(self):
+        """Area of one binned pixel in cm2."""
+        return self.pitch**2 * self.binning[0] * self.binning[1] * 1e-8
+
+
+def load_detectors(path):
+    """Read detectors from a TOML file and make them known to `get_detector`.
+
+    Parameters
+    ----------
+    path : path-like
+        One table per detector, keys as the parameters of `Detector`.
+
+    Returns
+    -------
+    list of Detector
+    """
+    detectors = _parse(Path(path).read_text(encoding="utf-8"), str(path))
+    _USER.update(detectors)
+    return list(detectors.values())
+
+
+def list_detectors():
+    """Return every known detector, the user's own included."""
+    return list((_shipped() | _USER).values())
+
+
+def get_detector(name_or_ccd):
+    """Find a detector by name, or the detector of an image by its header.
+
+    Parameters
+    ----------
+    name_or_ccd : str, `Detector` or `~astropy.nddata.CCDData`
+        A name (case does not matter), or an image: its ``CRDETEC`` keyword counts
+        first, then the keywords by which the table recognizes an instrument. What the
+        header says of gain, read noise and binning replaces the table's values.
+
+    Returns
+    -------
+    Detector or None
+        `None` for an image whose detector is not known.
+
+    Raises
+    ------
+    KeyError
+        If no detector has the given name.
+    """
+    if isinstance(name_or_ccd, Detector):
+        return name_or_ccd
+    known = _shipped() | _USER
+    if isinstance(name_or_ccd, str):
+        for name, detector in known.items():
+            if name.lower() == name_or_ccd.lower():
+                return detector
+        raise KeyError(
+            f"no detector is named {name_or_ccd!r}; known are {', '.join(sorted(known))}; "
+            "add your own with crismis.detectors.load_detectors(TOML file)"
+        )
+    from .headers import Facts
+
+    facts = Facts.from_header(name_or_ccd.meta)
+    if facts.detector:
+        detector = get_detector(facts.detector)
+    else:
+        detector = _recognize(name_or_ccd.meta, known.values())
+    if detector is None:
+        return None
+    changes = {
+        name: getattr(facts, name)
+        for name in ("gain", "readnoise", "temperature", "binning")
+        if getattr(facts, name) is not None
+    }
+    return detector.evolve(**changes)
+
+
+def _recognize(header, detectors):
+    best, most = None, 0
+    for detector in detectors:
+        match = detector.match
+        if len(match) > most and all(
+            str(header.get(key, "")).strip().upper() == str(value).upper()
+            for key, value in match.items()
+        ):
+            best, most = detector, len(match)
+    return best
+
+
+@cache
+def _shipped():
+    text = files("crismis").joinpath("data/detectors.toml").read_text(encoding="utf-8")
+    return _parse(text, "crismis/data/detectors.toml")
+
+
+def _parse(text, origin):
+    allowed = {f.name for f in fields(Detector)} - {"name"}
+    detectors = {}
+    for name, table in tomllib.loads(text).items():
+        unknown = set(table) - allowed
+        if unknown:
+            raise ValueError(
+                f"{origin}: detector {name!r} has unknown keys {sorted(unknown)}; "
+                f"allowed are {sorted(allowed)}"
+            )
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+        detectors[name] = Detector(name=name, **values)
+    return detectors
