@@ -1,0 +1,177 @@
+"""The public step: hits in, segmentation and a table of named events out."""
+
+from enum import IntFlag
+
+import numpy as np
+from astropy import units as u
+from astropy.nddata import CCDData
+from astropy.table import QTable
+
+from ..ccddata import CosmicRayCCDData, Flag
+from ..headers import Facts
+from .classify import classify_by_shape
+from .footprints import Footprints
+from .measure import measure
+from .segment import EIGHT, segment
+
+__all__ = ["EventFlag", "categorize_cosmicrays"]
+
+PAIR_ENERGY = 3.65
+"""Energy per electron-hole pair in silicon, eV."""
+
+_UNITS = {
+    "x_centroid": u.pix,
+    "y_centroid": u.pix,
+    "orientation": u.deg,
+    "length": u.pix,
+    "width": u.pix,
+    "size_sigma": u.pix,
+    "curvature": 1 / u.pix,
+    "energy": u.keV,
+}
+_ORDER = [
+    "label",
+    "x_centroid",
+    "y_centroid",
+    "bbox_xmin",
+    "bbox_xmax",
+    "bbox_ymin",
+    "bbox_ymax",
+    "orientation",
+    "elongation",
+    "n_pixels",
+    "charge",
+    "peak",
+    "energy",
+    "length",
+    "width",
+    "size_sigma",
+    "anisotropy",
+    "probability",
+    "category",
+    "category_probability",
+    "flags",
+    "curvature",
+    "background",
+    "noise",
+]
+
+
+class EventFlag(IntFlag):
+    """Bits of the column ``flags`` of events; those of `~crismis.Flag` keep their value."""
+
+    SATURATED = Flag.SATURATED
+    """A pixel is at or above the saturation level: the charge is a lower limit."""
+    LOW_CONFIDENCE = Flag.LOW_CONFIDENCE
+    """A pixel has this flag."""
+    EDGE = Flag.EDGE
+    """The event touches an edge of the image: part of it may be missing."""
+    BESIDE_MASKED = 32
+    """The event touches a masked or non-finite pixel: part of it may be missing."""
+    ON_SOURCE = 64
+    """The event overlaps a star, galaxy or other source."""
+
+
+def categorize_cosmicrays(ccd, *, crmask=None, classifier=None):
+    """Join the hits of an image to events, measure them and name their category.
+
+    Parameters
+    ----------
+    ccd : `~crismis.CosmicRayCCDData` or `~astropy.nddata.CCDData`
+        The image. Only pixels whose flags hold ``HIT`` are used, never other masked pixels.
+    crmask : ndarray of bool, optional
+        The hits; needed for a plain `~astropy.nddata.CCDData`, replaces the flags otherwise.
+    classifier : optional
+        Anything with ``predict_proba``; by default the model shipped with crismis.
+
+    Returns
+    -------
+    `~crismis.CosmicRayCCDData`
+        A copy with ``segmentation`` (`None` without hits) and ``events``. The charge and the
+        peak of events are above the local background, in electrons where the gain is known,
+        else in the unit of the data; ``energy`` is NaN where the gain is unknown.
+
+    Raises
+    ------
+    TypeError
+        If ``ccd`` is no `~astropy.nddata.CCDData`.
+    ValueError
+        If there are no hits to use or ``crmask`` has another shape.
+    """
+    from photutils.segmentation import SegmentationImage
+
+    if not isinstance(ccd, CCDData):
+        raise TypeError(f"ccd must be a CCDData, got {type(ccd).__name__}; wrap it with a unit")
+    out = CosmicRayCCDData(ccd.copy())
+    hits = _hits(out, crmask)
+    labels = segment(hits, within=hits)
+    out.segmentation = SegmentationImage(labels) if labels.any() else None
+    out.events = _table(out, labels, classifier)
+    return out
+
+
+def _hits(ccd, crmask):
+    if crmask is None:
+        if ccd.flags is None:
+            raise ValueError(
+                "the image carries no hits: give crmask=, or run cosmicray_learned first"
+            )
+        return ccd.hits
+    crmask = np.asarray(crmask, dtype=bool)
+    if crmask.shape != ccd.data.shape:
+        raise ValueError(
+            f"crmask has shape {crmask.shape}, but the data have shape {ccd.data.shape}"
+        )
+    flags = np.zeros(ccd.data.shape, np.uint8) if ccd.flags is None else ccd.flags
+    ccd.flags = np.where(crmask, flags | Flag.HIT, flags & ~np.uint8(Flag.HIT))
+    return crmask
+
+
+def _table(ccd, labels, classifier):
+    hits = labels > 0
+    masked = np.zeros(labels.shape, bool) if ccd.mask is None else np.asarray(ccd.mask, bool)
+    bad = masked & ~hits | ~np.isfinite(ccd.data)
+    columns = measure(labels, ccd.data, bad=bad, probability=ccd.probability)
+    scale, unit = _electrons(ccd)
+    for name in ("charge", "peak", "background", "noise"):
+        columns[name] = columns[name] * scale
+    known = unit == u.electron
+    columns["energy"] = columns["charge"] * (PAIR_ENERGY / 1e3 if known else np.nan)
+    columns["category"] = classify_by_shape(columns)
+    columns["category_probability"] = np.full(len(columns["label"]), np.nan)
+    columns["flags"] = _flags(ccd, labels, bad)
+    table = QTable({name: columns[name] for name in _ORDER})
+    for name, column_unit in _UNITS.items():
+        table[name].unit = column_unit
+    for name in ("charge", "peak", "background", "noise"):
+        table[name].unit = unit
+    return table
+
+
+def _electrons(ccd):
+    """Factor from data to electrons and the unit it leads to; 1 and the data's own if unknown."""
+    facts = Facts.from_header(ccd.meta)
+    unit, scale = ccd.unit, 1.0
+    if u.s in unit.bases and facts.exposure_time:
+        unit, scale = unit * u.s, facts.exposure_time
+    if unit == u.electron:
+        return scale, u.electron
+    if unit in (u.adu, u.DN, u.ct) and facts.gain:
+        return scale * facts.gain, u.electron
+    return 1.0, ccd.unit
+
+
+def _flags(ccd, labels, bad):
+    from scipy import ndimage
+
+    pixels = Footprints.from_labels(labels)
+    flags = np.zeros(len(pixels), dtype=np.int32)
+    if ccd.flags is not None:
+        for bit in (Flag.SATURATED, Flag.LOW_CONFIDENCE):
+            flags += int(bit) * pixels.any((ccd.flags[pixels.y, pixels.x] & bit) != 0)
+    ny, nx = labels.shape
+    edge = (pixels.y == 0) | (pixels.x == 0) | (pixels.y == ny - 1) | (pixels.x == nx - 1)
+    beside = ndimage.binary_dilation(bad, structure=EIGHT)[pixels.y, pixels.x]
+    flags += int(EventFlag.EDGE) * pixels.any(edge)
+    flags += int(EventFlag.BESIDE_MASKED) * pixels.any(beside)
+    return flags

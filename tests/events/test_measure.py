@@ -1,0 +1,79 @@
+"""Morphology against photutils, scikit-image and formulas written out per event."""
+
+import numpy as np
+import pytest
+from photutils.segmentation import SegmentationImage, SourceCatalog
+from scipy import ndimage
+
+from crismis.events import measure
+
+
+@pytest.fixture(scope="module")
+def field():
+    rng = np.random.default_rng(2)
+    data = rng.normal(0, 1, (300, 300))
+    for _ in range(150):
+        y, x = rng.uniform(20, 280, 2)
+        angle, length = rng.uniform(0, np.pi), rng.uniform(0, 18)
+        steps = np.linspace(0, length, 60)
+        rows = (y + steps * np.sin(angle)).astype(int)
+        columns = (x + steps * np.cos(angle)).astype(int)
+        np.add.at(data, (rows, columns), 40.0)
+    labels, _ = ndimage.label(data > 8, structure=np.ones((3, 3)))
+    return data, labels.astype(np.int32)
+
+
+def test_equal_to_photutils(field):
+    data, labels = field
+    ours = measure(labels, data)
+    flat = data - 0.0
+    for label, background in zip(ours["label"], ours["background"], strict=True):
+        flat[labels == label] -= background
+    catalog = SourceCatalog(flat, SegmentationImage(labels))
+    for name in ("x_centroid", "y_centroid", "elongation", "bbox_xmin", "bbox_ymax"):
+        np.testing.assert_allclose(ours[name], getattr(catalog, name), rtol=1e-6, err_msg=name)
+    turn = np.deg2rad(ours["orientation"] - catalog.orientation.value)
+    np.testing.assert_allclose(np.sin(turn), 0, atol=1e-6)
+    np.testing.assert_allclose(ours["charge"], catalog.segment_flux, rtol=1e-6)
+    np.testing.assert_allclose(ours["peak"], catalog.max_value, rtol=1e-6)
+
+
+def test_miles_size_and_shape_written_out(field):
+    data, labels = field
+    ours = measure(labels, data)
+    for i in range(0, len(ours["label"]), 7):
+        y, x = np.nonzero(labels == ours["label"][i])
+        p = np.maximum(data[y, x] - ours["background"][i], 0)
+        x_mean, y_mean = (p * x).sum() / p.sum(), (p * y).sum() / p.sum()
+        xx = (p * (x - x_mean) ** 2).sum() / p.sum()
+        yy = (p * (y - y_mean) ** 2).sum() / p.sum()
+        xy = (p * (x - x_mean) * (y - y_mean)).sum() / p.sum()
+        assert ours["size_sigma"][i] == pytest.approx(np.sqrt((xx + yy) / 2))
+        shape = np.sqrt(((xx - yy) ** 2 + 4 * xy**2) / (xx + yy) ** 2) if xx + yy else 0
+        assert ours["anisotropy"][i] == pytest.approx(shape)
+
+
+def test_background_is_robust_and_skips_masked_pixels_and_other_events():
+    data = np.full((30, 30), 10.0)
+    data[15, 15], data[15, 17], data[13, 13] = 110.0, 900.0, 1e6
+    labels = np.zeros(data.shape, int)
+    labels[15, 15], labels[15, 17] = 1, 2
+    bad = np.zeros(data.shape, bool)
+    bad[13, 13] = True
+    event = measure(labels, data, bad=bad)
+    np.testing.assert_allclose(event["charge"], [100, 890])
+
+
+def test_curvature_of_a_circular_arc():
+    angle = np.linspace(-0.5, 0.5, 400)
+    labels = np.zeros((60, 80), int)
+    labels[
+        np.rint(50 - 40 * np.cos(angle)).astype(int), np.rint(40 + 40 * np.sin(angle)).astype(int)
+    ] = 1
+    event = measure(labels, labels * 100.0)
+    assert event["curvature"][0] == pytest.approx(1 / 40, rel=0.15)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="probability has shape"):
+        measure(np.zeros((3, 3), int), np.zeros((3, 3)), probability=np.zeros(3))
