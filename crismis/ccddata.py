@@ -38,6 +38,10 @@ class CosmicRayCCDData(CCDData):
         Label of the event that a pixel belongs to, 0 for none.
     events : `~astropy.table.QTable`, optional
         One row per event.
+    replaced : ndarray, optional
+        Values that repair replaced, one for each pixel flagged ``REPAIRED`` in row-major
+        order, in the unit of the data: with them `original` gives the image before repair,
+        which the charge of events is measured on.
     truth : dict, optional
         Simulated exposures only: ``deposit`` (electrons per pixel) and ``events``
         (one row per simulated event).
@@ -50,6 +54,7 @@ class CosmicRayCCDData(CCDData):
         flags=None,
         segmentation=None,
         events=None,
+        replaced=None,
         truth=None,
         **kwargs,
     ):
@@ -60,11 +65,13 @@ class CosmicRayCCDData(CCDData):
             flags = source.flags if flags is None else flags
             segmentation = source.segmentation if segmentation is None else segmentation
             events = source.events if events is None else events
+            replaced = source.replaced if replaced is None else replaced
             truth = source.truth if truth is None else truth
         self.probability = probability
         self.flags = flags
         self.segmentation = segmentation
         self.events = events
+        self.replaced = replaced
         self.truth = truth
 
     def _plane(self, name, value, dtype):
@@ -101,3 +108,36 @@ class CosmicRayCCDData(CCDData):
         if self.flags is None:
             raise ValueError("flags are not set: run cosmicray_learned or cosmicray_lacosmic first")
         return (self.flags & Flag.HIT) != 0
+
+    @property
+    def replaced(self):
+        """Values before repair of the pixels flagged ``REPAIRED``, row-major, or `None`."""
+        return self._replaced
+
+    @replaced.setter
+    def replaced(self, values):
+        if values is not None:
+            values = np.asarray(values)
+            if values.shape != (count := np.count_nonzero(self._repaired()),):
+                raise ValueError(
+                    f"replaced must hold one value for each of the {count} repaired pixels, "
+                    f"got shape {values.shape}"
+                )
+        self._replaced = values
+
+    @property
+    def original(self):
+        """The image before repair: a copy of the data with the replaced values put back.
+
+        The data themselves where nothing was replaced.
+        """
+        if self.replaced is None:
+            return self.data
+        image = self.data.copy()
+        image[self._repaired()] = self.replaced
+        return image
+
+    def _repaired(self):
+        if self.flags is None:
+            return np.zeros(self.data.shape, bool)
+        return (self.flags & Flag.REPAIRED) != 0
