@@ -11,6 +11,9 @@ try:
 except ImportError:  # a source tree that was never built
     __version__ = "0.1.dev0"
 
+# Registers format="crismis" with CCDData.read, which a lazy import could not.
+from . import ingest  # noqa: F401
+
 _HOME = {
     "Category": "taxonomy",
     "Catalog": "survey",
