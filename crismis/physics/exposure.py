@@ -1,0 +1,205 @@
+"""What one exposure says of the particle flux: live area, live time, hits per cm2 per s."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..ccddata import Flag
+from ..detectors import get_detector
+from ..headers import Facts
+from ..taxonomy import PARTICLES, Category
+from .intervals import poisson_rate
+
+__all__ = ["ExposureRate", "exposure_rate", "live_area", "live_time"]
+
+_EXTENDED = (Category.HEAVY_TRACK, Category.BLOB, Category.SPALLATION_STAR)
+
+
+@dataclass(frozen=True)
+class ExposureRate:
+    """Particle rate of one exposure; NaN with a reason where a fact is missing.
+
+    Parameters
+    ----------
+    n_hits : int
+        Events that are particles (artefacts and ``unknown`` left out).
+    counts : dict of str to int
+        Events per category.
+    live_area : float
+        cm2.
+    live_time : float
+        Seconds.
+    rate, rate_lower, rate_upper : float
+        Hits per cm2 per second and the ends of the 68.3 % interval.
+    lost_fraction : float
+        Fraction of the live pixels that hits spoiled.
+    primecrs, extncrs : float
+        Hits per 1000 pixels per second, and extended hits (heavy tracks, blobs, spallation
+        stars) per 10^6 pixels per second: the units of the JWST pipeline's keywords PRIMECRS
+        and EXTNCRS, which count primary hits and extended ones (snowballs, showers).
+    reason : str
+        Why a value is NaN; empty when all are known.
+    """
+
+    n_hits: int
+    counts: dict
+    live_area: float
+    live_time: float
+    rate: float
+    rate_lower: float
+    rate_upper: float
+    lost_fraction: float
+    primecrs: float
+    extncrs: float
+    reason: str = ""
+
+    def to_header(self):
+        """Return the FITS keywords of the rate, each with a comment; NaN ones left out."""
+        cards = {
+            "CRNHITS": (self.n_hits, "particle hits"),
+            "CRLIVEA": (self.live_area, "[cm2] live area"),
+            "CRLIVET": (self.live_time, "[s] live time"),
+            "CRRATE": (self.rate, "[cm-2 s-1] hit rate"),
+            "CRRATELO": (self.rate_lower, "[cm-2 s-1] lower end, 68.3 %"),
+            "CRRATEHI": (self.rate_upper, "[cm-2 s-1] upper end, 68.3 %"),
+            "CRLOST": (self.lost_fraction, "fraction of live pixels hit"),
+            "PRIMECRS": (self.primecrs, "hits per 1000 pixels per second"),
+            "EXTNCRS": (self.extncrs, "extended hits per 1e6 pixels per second"),
+        }
+        return {key: card for key, card in cards.items() if not math.isnan(card[0])}
+
+    def as_dict(self):
+        """Return the fields as a plain dictionary."""
+        return asdict(self)
+
+
+def live_pixels(ccd):
+    """Return the boolean image of pixels that could have shown a hit.
+
+    Masked pixels that are no hits, saturated ones and non-finite ones are out.
+    """
+    live = np.isfinite(ccd.data) if ccd.data.dtype.kind == "f" else np.ones(ccd.shape, bool)
+    hits = ccd.hits
+    if ccd.mask is not None:
+        live &= ~np.asarray(ccd.mask, bool) | hits
+    live &= ~(((ccd.flags & Flag.SATURATED) != 0) & ~hits)
+    for section in _overscan(ccd):
+        live[section] = False
+    return live
+
+
+def live_area(ccd, detector=None):
+    """Area of the pixels that could have shown a hit.
+
+    Parameters
+    ----------
+    ccd : `~crismis.CosmicRayCCDData`
+        With flags.
+    detector : `~crismis.Detector`, optional
+        Otherwise found from the header.
+
+    Returns
+    -------
+    float
+        cm2; NaN if the pixel pitch is not known.
+    """
+    detector = detector or get_detector(ccd)
+    if detector is None:
+        return math.nan
+    return float(live_pixels(ccd).sum() * detector.pixel_area)
+
+
+def live_time(ccd, detector=None):
+    """Mean time during which a pixel gathered hits: exposure plus the wait for readout.
+
+    Parameters
+    ----------
+    ccd : `~astropy.nddata.CCDData`
+        Its header gives the exposure time.
+    detector : `~crismis.Detector`, optional
+        Gives the mean wait for readout or storage; otherwise found from the header.
+
+    Returns
+    -------
+    seconds : float
+        NaN if the exposure time or the wait is not known.
+    reason : str
+        Why it is NaN, else empty.
+    """
+    detector = detector or get_detector(ccd)
+    exposure = Facts.from_header(ccd.meta).exposure_time
+    if exposure is None:
+        return math.nan, "no exposure time in the header"
+    if detector is None:
+        return math.nan, "detector not known"
+    if math.isnan(detector.readout_wait):
+        return math.nan, f"readout wait of {detector.name} not known"
+    return exposure + detector.readout_wait, ""
+
+
+def exposure_rate(ccd, *, detector=None, completeness=None):
+    """Measure the particle rate of one exposure.
+
+    Parameters
+    ----------
+    ccd : `~crismis.CosmicRayCCDData`
+        With ``.flags`` and ``.events`` (run `crismis.categorize_cosmicrays` first).
+    detector : `~crismis.Detector`, optional
+        Otherwise found from the header.
+    completeness : `~crismis.physics.Completeness`, optional
+        Efficiency and purity to correct for; without it the rate is that of detected events.
+
+    Returns
+    -------
+    ExposureRate
+
+    Raises
+    ------
+    ValueError
+        If the events are missing.
+    """
+    if ccd.events is None:
+        raise ValueError("events are not set: run crismis.categorize_cosmicrays first")
+    detector = detector or get_detector(ccd)
+    area = live_area(ccd, detector)
+    seconds, reason = live_time(ccd, detector)
+    if math.isnan(area):
+        reason = "; ".join(filter(None, ("pixel pitch not known", reason)))
+    product = Facts.from_header(ccd.meta).product
+    if product:
+        area, reason = math.nan, f"no single exposure but a {product} product"
+    names, numbers = np.unique(np.asarray(ccd.events["category"], str), return_counts=True)
+    counts = dict(zip(names.tolist(), numbers.tolist(), strict=True))
+    n_hits = sum(n for name, n in counts.items() if name in PARTICLES)
+    corrections = completeness.corrections() if completeness is not None else {}
+    rate, lower, upper = (float(v) for v in poisson_rate(n_hits, area * seconds, **corrections))
+    live = live_pixels(ccd)
+    n_live = int(live.sum())
+    n_extended = sum(counts.get(name, 0) for name in _EXTENDED)
+    pixel_seconds = n_live * seconds if n_live and seconds > 0 else math.nan
+    return ExposureRate(
+        n_hits=n_hits,
+        counts=counts,
+        live_area=area,
+        live_time=seconds,
+        rate=rate,
+        rate_lower=lower,
+        rate_upper=upper,
+        lost_fraction=float((ccd.hits & live).sum() / n_live) if n_live else math.nan,
+        primecrs=1e3 * n_hits / pixel_seconds,
+        extncrs=1e6 * n_extended / pixel_seconds,
+        reason=reason,
+    )
+
+
+def _overscan(ccd):
+    from ccdproc.utils.slices import slice_from_string
+
+    for key in ("BIASSEC", "CROVERSC"):
+        section = ccd.meta.get(key)
+        if isinstance(section, str) and section.strip():
+            try:
+                yield slice_from_string(section, fits_convention=True)
+            except ValueError:
+                continue
