@@ -1,0 +1,216 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Measure identification on frames with truth, side by side with L.A.Cosmic and learned peers.
+
+For every frame: true-positive rate at false-positive rates of 1e-4, 1e-3 and 5e-3, average
+precision and, of probabilities, the calibration error at the frame's own hit rate. A rate is
+that of the lowest threshold which flags no more than the given fraction of the clean pixels of
+*this* frame. L.A.Cosmic has no score: it is swept over sigclip and objlim, and the best setting
+within each rate counts, chosen anew for every frame, which favours it. Intervals (68 %) are from
+blocks of 64 x 64 pixels drawn with replacement; that of a group is of the mean over its frames.
+"""
+
+import argparse
+import csv
+import fnmatch
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import fields
+import numpy as np
+import peers
+from astropy.io import fits
+
+from crismis.learning.evaluation import (
+    average_precision,
+    block_bootstrap,
+    calibration_error,
+    operating_point,
+)
+
+RATES = (1e-4, 1e-3, 5e-3)
+GOALS = {"STIS spectra": 0.93, "galaxies": 0.998, "mixed": 0.998, "stars": 0.99}
+COLUMNS = (
+    "group",
+    "frame",
+    "method",
+    *(f"tpr_{r:g}" for r in RATES),
+    "low_0.0001",
+    "high_0.0001",
+    "average_precision",
+    "calibration_error",
+    "mean_probability_error",
+    "seconds",
+)
+
+
+def truth_frames():
+    """Yield the real frames with truth of the data folder."""
+    for path in sorted((fields.data_folder() / "truth").glob("*.fits.gz")):
+        with fits.open(path) as hdus:
+            header = hdus[0].header
+            yield peers.Frame(
+                path.name.removesuffix(".fits.gz"),
+                "STIS spectra" if header["INSTRUME"] == "STIS" else "EFOSC2 images",
+                np.ascontiguousarray(hdus["SCI"].data, dtype=np.float32),
+                hdus["TRUTH"].data,
+                float(header["GAIN"]),
+                float(header["RDNOISE"]),
+            )
+
+
+def simulated_frames(seeds):
+    """Yield the simulated fields of every kind, star width and seed."""
+    for kind in fields.KINDS:
+        for fwhm in fields.FWHMS:
+            for seed in range(seeds):
+                field = fields.make_field(kind, fwhm, seed)
+                name = f"{kind}-{fwhm}-{seed}"
+                yield peers.Frame(name, kind, field.data, field.truth, 1.0, fields.READNOISE)
+
+
+def score_row(frame, method, score, seconds, draws):
+    """Return one row of results and the draws of its first rate."""
+    row = {"group": frame.group, "frame": frame.name, "method": method, "seconds": seconds}
+    for rate in RATES:
+        row[f"tpr_{rate:g}"] = operating_point(score, frame.truth, rate).true_positive_rate
+    row["average_precision"] = average_precision(score, frame.truth)
+    row["calibration_error"], _ = calibration_error(score, frame.truth)
+    counts = frame.truth < 2
+    row["mean_probability_error"] = float(
+        np.sum(score, where=counts, dtype=float) / np.count_nonzero(frame.truth == 1) - 1
+    )
+    return row, block_bootstrap(score, frame.truth, RATES[0], draws=draws)
+
+
+def lacosmic_row(frame, quick):
+    """Return the row of L.A.Cosmic: the best of its settings within each rate."""
+    row = {"group": frame.group, "frame": frame.name, "method": "L.A.Cosmic, best setting"}
+    row |= {f"tpr_{rate:g}": 0.0 for rate in RATES}
+    start, runs = time.perf_counter(), 0
+    hit, clean = frame.truth == 1, frame.truth == 0
+    for _, mask in peers.lacosmic_masks(frame, quick):
+        runs += 1
+        for rate in RATES:
+            if mask[clean].mean() <= rate:
+                row[f"tpr_{rate:g}"] = max(row[f"tpr_{rate:g}"], float(mask[hit].mean()))
+    row["seconds"] = (time.perf_counter() - start) / runs
+    return row
+
+
+def measure(frames, options):
+    """Return rows for every frame and method, and the draws by (group, method)."""
+    rows, draws = [], {}
+    methods = {} if options.no_crismis else {"crismis": _crismis(options.model)}
+    methods |= {} if options.no_peers else peers.scorers()
+    for frame in frames:
+        if not fnmatch.fnmatch(frame.name, options.frames):
+            continue
+        for method, function in methods.items():
+            start = time.perf_counter()
+            score = np.asarray(function(frame))
+            row, drawn = score_row(frame, method, score, time.perf_counter() - start, options.draws)
+            row["low_0.0001"], row["high_0.0001"] = np.nanpercentile(drawn, [16, 84])
+            draws.setdefault((frame.group, method), []).append(drawn)
+            rows.append(row)
+            _report(row)
+        if not options.no_lacosmic:
+            rows.append(lacosmic_row(frame, options.quick))
+            _report(rows[-1])
+    return rows, draws
+
+
+def summarize(rows, draws):
+    """Return the mean row of every group and method."""
+    means = []
+    for key in dict.fromkeys((r["group"], r["method"]) for r in rows):
+        mine = [r for r in rows if (r["group"], r["method"]) == key]
+        mean = {"group": key[0], "method": key[1], "frame": f"mean of {len(mine)}"}
+        for name in COLUMNS[3:]:
+            values = [r[name] for r in mine if name in r]
+            if values:
+                mean[name] = float(np.mean(values))
+        if key in draws:
+            drawn = np.nanmean(draws[key], axis=0)
+            mean["low_0.0001"], mean["high_0.0001"] = np.nanpercentile(drawn, [16, 84])
+        means.append(mean)
+    return means
+
+
+def write_tables(means, folder):
+    """Write the means as a csv file that the documentation shows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "accuracy.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        heads = ["Frames", "Method", "TPR at 1e-4", "68 %", "1e-3", "5e-3", "AP", "ECE"]
+        table.writerow(heads)
+        for row in means:
+            interval = (
+                f"{row['low_0.0001']:.4f} - {row['high_0.0001']:.4f}" if "low_0.0001" in row else ""
+            )
+            table.writerow(
+                [
+                    f"{row['group']} ({row['frame'].removeprefix('mean of ')})",
+                    row["method"],
+                    _text(row.get("tpr_0.0001")),
+                    interval,
+                    *(_text(row.get(n)) for n in ("tpr_0.001", "tpr_0.005")),
+                    *(_text(row.get(n)) for n in ("average_precision", "calibration_error")),
+                ]
+            )
+
+
+def _crismis(model):
+    return lambda frame: peers.learned(frame, model=model)
+
+
+def _text(value):
+    return "" if value is None else f"{value:.4f}"
+
+
+def _report(row):
+    cells = [f"{row[n]:.4f}" if n in row else "   -  " for n in COLUMNS[3:-1]]
+    print(f"{row['frame']:28s} {row['method']:28s}", *cells, flush=True)
+
+
+def main():
+    """Run the comparison that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one seed, few settings of L.A.Cosmic")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds per simulated field")
+    parser.add_argument("--frames", default="*", help="pattern of the names of frames to measure")
+    parser.add_argument("--model", help="model name or file instead of the default")
+    parser.add_argument("--draws", type=int, default=200, help="draws of the bootstrap")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-lacosmic", action="store_true")
+    parser.add_argument("--no-crismis", action="store_true")
+    parser.add_argument("--json", type=Path, help="write every row to this file")
+    parser.add_argument("--docs", type=Path, help="write the tables of the documentation here")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    seeds = 1 if options.quick else options.seeds
+    frames = (f for source in (truth_frames(), simulated_frames(seeds)) for f in source)
+    heads = ["1e-4", "1e-3", "5e-3", "low", "high", "AP", "ECE", "bias"]
+    print(f"{'frame':28s} {'method':28s}", *(f"{head:>6s}" for head in heads))
+    rows, draws = measure(frames, options)
+    means = summarize(rows, draws)
+    print()
+    for row in means:
+        _report(row | {"frame": f"{row['group']} ({row['frame']})"})
+    for group, goal in GOALS.items():
+        for row in means:
+            if (row["group"], row["method"]) == (group, "crismis"):
+                value = row["tpr_0.0001"]
+                verdict = "reached" if value >= goal else "missed"
+                print(f"goal {group}: {goal} at 1e-4, {value:.4f}: {verdict}")
+    if options.json:
+        options.json.write_text(json.dumps({"rows": rows, "means": means}, indent=1))
+    if options.docs:
+        write_tables(means, options.docs)
+    return 0 if rows else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
