@@ -1,0 +1,315 @@
+"""One file through all steps: read, identify, categorize, products, rows of the catalog."""
+
+import hashlib
+import json
+import os
+import socket
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.time import Time
+
+from .. import __version__
+from ..detectors import get_detector
+from ..headers import Facts
+from ..taxonomy import Category
+from .products import identity, write_cleaned, write_overlay
+from .schema import TABLES, arrow_schema
+
+__all__ = ["Settings", "error_row", "process_file", "to_arrow"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that shapes the result of an image.
+
+    Parameters
+    ----------
+    method : {"learned", "lacosmic"}
+        How hits are identified.
+    options : dict
+        Keywords for `crismis.cosmicray_learned` or `crismis.cosmicray_lacosmic`.
+    classifier : optional
+        For `crismis.categorize_cosmicrays`.
+    cleaned : bool
+        Write the cleaned image.
+    overlay : callable, optional
+        Draws a picture; called with the image and the file to write.
+    """
+
+    method: str = "learned"
+    options: dict = field(default_factory=dict)
+    classifier: object = None
+    cleaned: bool = True
+    overlay: object = None
+
+    def digest(self):
+        """Return a text that differs wherever results may differ."""
+        known = {
+            "software": __version__,
+            "method": self.method,
+            "options": {k: v for k, v in self.options.items() if k != "n_threads"},
+            "classifier": self.classifier,
+        }
+        text = json.dumps(known, sort_keys=True, default=_describe)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def process_file(path, stem, output, settings, expected=None):
+    """Do all images of a file.
+
+    Parameters
+    ----------
+    path : str
+        The input.
+    stem : str
+        Stem of the names of its products.
+    output : str
+        Output folder, or "" for no products.
+    settings : `Settings`
+    expected : str, optional
+        Checksum for which the catalog is up to date: nothing is done if the file has it.
+
+    Returns
+    -------
+    (pyarrow.Table, pyarrow.Table) or None
+        Rows of ``exposures`` and ``events``; `None` if there is nothing to do.
+    """
+    from ..ingest import read_all
+
+    start = time.perf_counter()
+    row = {"path": path, "settings": settings.digest()}
+    try:
+        row |= _fingerprint(path)
+        if expected is not None and row["checksum"] == expected:
+            return None
+        with _notes() as notes:
+            images = list(read_all(path))
+    except Exception as error:
+        return to_arrow([error_row(row, _say(error))], [])
+    reading = (time.perf_counter() - start) / max(len(images), 1)
+    rows, events = [], []
+    for index in range(len(images)):
+        place = row | {"image": index, "notes": "\n".join(notes), "read_time": reading}
+        suffix = f"_crismis{index + 1 if len(images) > 1 else ''}"
+        names = {
+            "cleaned": f"cleaned/{stem}{suffix}.fits" if settings.cleaned and output else None,
+            "overlay": f"overlays/{stem}{suffix}.png" if settings.overlay and output else None,
+        }
+        ccd, images[index] = images[index], None
+        try:
+            exposure, found = _process_image(ccd, place, names, output, settings)
+        except Exception as error:
+            rows.append(error_row(place, _say(error)))
+        else:
+            rows.append(exposure)
+            events.append(found)
+    return to_arrow(rows, events)
+
+
+def error_row(row, error):
+    """Return the row of an image without result."""
+    done = datetime.now(UTC).replace(tzinfo=None)
+    row = {"image": 0, **row, "status": "error", "error": error, "software": __version__}
+    row["exposure_id"] = identity(row["path"], row["image"])
+    return row | {"finished": done, "host": socket.gethostname()}
+
+
+def to_arrow(rows, events):
+    """Turn rows and columns of events into tables of the catalog's schema.
+
+    Parameters
+    ----------
+    rows : list of dict
+    events : list of dict of str to ndarray
+
+    Returns
+    -------
+    exposures, events : pyarrow.Table
+    """
+    import pyarrow as pa
+
+    rows = [{k: _text(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    exposures = pa.Table.from_pylist(rows, schema=arrow_schema("exposures"))
+    schema = arrow_schema("events")
+    tables = [
+        pa.table([_arrow_column(columns, f) for f in schema], schema=schema) for columns in events
+    ]
+    return exposures, pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _process_image(ccd, row, names, output, settings):
+    from ..events import categorize_cosmicrays
+
+    clock = [time.perf_counter()]
+    with _notes() as notes:
+        facts = Facts.from_header(ccd.meta)
+        found = _identify(ccd, settings)
+        clock.append(time.perf_counter())
+        found = categorize_cosmicrays(found, classifier=settings.classifier)
+        clock.append(time.perf_counter())
+        if names["cleaned"]:
+            write_cleaned(found, Path(output, names["cleaned"]), row["path"])
+        if names["overlay"]:
+            write_overlay(settings.overlay, found, Path(output, names["overlay"]))
+        clock.append(time.perf_counter())
+        row = row | names | _describe_image(ccd, found, facts, settings)
+    spent = np.diff(clock)
+    row |= {
+        "exposure_id": identity(row["path"], row["image"]),
+        "status": "ok",
+        "notes": "\n".join(filter(None, [row["notes"], *notes])) or None,
+        "identify_time": spent[0],
+        "categorize_time": spent[1],
+        "write_time": spent[2],
+        "finished": datetime.now(UTC).replace(tzinfo=None),
+        "host": socket.gethostname(),
+    }
+    return row, _event_columns(found.events, row)
+
+
+def _identify(ccd, settings):
+    from ..identify import cosmicray_lacosmic, cosmicray_learned
+
+    function = {"learned": cosmicray_learned, "lacosmic": cosmicray_lacosmic}[settings.method]
+    return function(ccd, **settings.options)
+
+
+def _describe_image(ccd, found, facts, settings):
+    detector = get_detector(settings.options.get("detector") or ccd)
+    masked = ~np.isfinite(ccd.data)
+    if ccd.mask is not None:
+        masked |= np.asarray(ccd.mask, bool)
+    categories, counts = np.unique(np.asarray(found.events["category"], str), return_counts=True)
+    counted = dict.fromkeys(Category, 0) | dict(zip(categories.tolist(), counts, strict=True))
+    charge = found.events["charge"]
+    return {
+        "extension": _extension(ccd.meta),
+        "instrument": facts.instrument,
+        "detector": detector.name if detector else facts.detector,
+        "target": facts.target,
+        "filter": facts.filter,
+        "product": facts.product,
+        "date": _date(facts.date),
+        "exposure_time": facts.exposure_time,
+        "temperature": facts.temperature,
+        "gain": _known(facts.gain, detector and detector.gain),
+        "readnoise": _known(facts.readnoise, detector and detector.readnoise),
+        "unit": str(ccd.unit),
+        "rows": ccd.data.shape[0],
+        "columns": ccd.data.shape[1],
+        "pixel_area": _known(detector and detector.pixel_area),
+        "masked_fraction": np.count_nonzero(masked) / masked.size,
+        "n_events": len(found.events),
+        "n_hit_pixels": np.count_nonzero(found.hits),
+        "charge": float(np.sum(charge.value)) if charge.unit == u.electron else None,
+        **{f"n_{category}": counted[category] for category in Category},
+        "method": settings.method,
+        "software": __version__,
+    }
+
+
+def _event_columns(events, row):
+    n = len(events)
+    columns = {name: events[name] for name in events.colnames}
+    if events["charge"].unit != u.electron:
+        for name in ("charge", "peak"):
+            columns[f"{name}_dn"] = columns.pop(name).value
+        for name in ("background", "noise"):
+            columns.pop(name, None)
+    columns |= {
+        "exposure_id": np.full(n, row["exposure_id"]),
+        "date": [row["date"]] * n,
+        "instrument": [row["instrument"]] * n,
+    }
+    return columns
+
+
+_UNITS = {name: unit for name, _, unit, _ in TABLES["events"]}
+
+
+def _arrow_column(columns, field):
+    import pyarrow as pa
+
+    n = len(columns["exposure_id"])
+    values = columns.get(field.name)
+    if values is None:
+        return pa.nulls(n, field.type)
+    unit = _UNITS[field.name]
+    if isinstance(values, u.Quantity) and values.unit != u.dimensionless_unscaled:
+        values = values.to_value(unit)
+    if pa.types.is_string(field.type) or pa.types.is_timestamp(field.type):
+        return pa.array([v if v is None else _plain(v) for v in values], field.type)
+    return pa.array(np.asarray(values), field.type, from_pandas=True)
+
+
+def _plain(value):
+    return str(value) if isinstance(value, str) else value
+
+
+def _fingerprint(path):
+    before = os.stat(path)
+    with open(path, "rb") as stream:
+        checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"checksum": checksum, "size": before.st_size, "modified": before.st_mtime_ns}
+
+
+def _notes():
+    return _Notes()
+
+
+class _Notes(list):
+    """Texts of the warnings given inside a with statement, each once."""
+
+    def __enter__(self):
+        self._catch = warnings.catch_warnings(record=True)
+        self._caught = self._catch.__enter__()
+        warnings.simplefilter("always")
+        return self
+
+    def __exit__(self, *exception):
+        self._catch.__exit__(*exception)
+        self.extend(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in self._caught))
+
+
+def _say(error):
+    text = str(error) or repr(error)
+    return text if type(error).__module__.startswith("crismis") else f"{type(error).__name__}: {text}"
+
+
+def _extension(meta):
+    name, version = meta.get("EXTNAME"), meta.get("EXTVER")
+    return ",".join(str(part) for part in (name, version) if part not in (None, "")) or None
+
+
+def _date(text):
+    if not text:
+        return None
+    try:
+        return Time(text, scale="utc").datetime
+    except ValueError:
+        return None
+
+
+def _known(*numbers):
+    return next((float(x) for x in numbers if x is not None and np.isfinite(x)), None)
+
+
+def _text(value):
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _describe(thing):
+    """Stand for an object that is no JSON: a model file by its checksum, others by their repr."""
+    if isinstance(thing, os.PathLike):
+        from ..network import load_model
+
+        return load_model(thing)[1]["checksum"]
+    if callable(getattr(thing, "predict_proba", None)):
+        return f"{type(thing).__module__}.{type(thing).__qualname__} {sorted(vars(thing))}"
+    return repr(thing)
