@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,27 +11,41 @@ from .app import app
 
 @app.command()
 def run(
-    paths: list[str] = typer.Argument(
-        ..., metavar="FILES|FOLDER...", help="Images: files, folders, patterns, or @LIST."
-    ),
-    output: Path = typer.Option(..., "-o", "--output", metavar="OUT", help="Output folder."),
-    method: str = typer.Option("learned", help="learned or lacosmic."),
-    threshold: float = typer.Option(None, help="Least probability of a hit (learned)."),
-    model: Path = typer.Option(None, help="Model file for identification."),
-    detector: str = typer.Option(None, help="Name of the detector; by default from the header."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Do every file anew."),
-    update: bool = typer.Option(
-        False, "--update", help="Do changed files, and those done with other settings, anew."
-    ),
-    cleaned: bool = typer.Option(True, help="Write cleaned FITS images."),
-    overlay: bool = typer.Option(True, help="Write overlay pictures."),
-    ecsv: bool = typer.Option(False, "--ecsv", help="Export the catalog as ECSV, too."),
-    workers: int = typer.Option(None, help="Worker processes; 0 for none."),
-    scheduler: str = typer.Option(None, help="Address of a Dask scheduler, tcp://..."),
-    time_limit: float = typer.Option(None, help="Seconds that a file may take."),
-    memory_limit: str = typer.Option("auto", help="Memory for each worker, such as '4 GB'."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print errors only."),
-    as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES|FOLDER...", help="Images: files, folders, patterns, or @LIST."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Output folder.")],
+    method: Annotated[str, typer.Option(help="learned or lacosmic.")] = "learned",
+    threshold: Annotated[
+        float | None, typer.Option(help="Least probability of a hit (learned).")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model file for identification.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Name of the detector; by default from the header.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do every file anew.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Do changed files, and those done with other settings, anew."
+        ),
+    ] = False,
+    cleaned: Annotated[bool, typer.Option(help="Write cleaned FITS images.")] = True,
+    overlay: Annotated[bool, typer.Option(help="Write overlay pictures.")] = True,
+    ecsv: Annotated[bool, typer.Option("--ecsv", help="Export the catalog as ECSV, too.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 0 for none.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")
+    ] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that a file may take.")] = None,
+    memory_limit: Annotated[
+        str, typer.Option(help="Memory for each worker, such as '4 GB'.")
+    ] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ):
     """Find, repair, measure and catalog the cosmic-ray hits of images; run again to resume.
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,8 +11,8 @@ from .app import app
 
 @app.command()
 def status(
-    output: Path = typer.Argument(..., metavar="OUT", help="Output folder of crismis run."),
-    as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of crismis run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ):
     """Tell how far a run is, or what the last one did."""
     from ..survey import status as survey_status

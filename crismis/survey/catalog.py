@@ -103,10 +103,11 @@ class Catalog:
         table : {"exposures", "events"}
         columns : sequence of str, optional
             All columns by default.
-        where : sequence of (column, operator, value) or pyarrow.compute.Expression, optional
-            Operators are ``== != < <= > >= in``. A value may be a `~astropy.units.Quantity`
-            or a text such as ``"100 keV"`` where the column has a unit, a
-            `~astropy.time.Time` or ISO text for dates. Conditions are pushed down to the files.
+        where : dict, sequence of (column, operator, value), or pyarrow Expression, optional
+            Operators are ``== != < <= > >= in``; a dictionary gives values to be equal to. A
+            value may be a `~astropy.units.Quantity` or a text such as ``"100 keV"`` where the
+            column has a unit, a `~astropy.time.Time` or ISO text for dates. Conditions are
+            pushed down to the files.
 
         Returns
         -------
@@ -284,10 +285,7 @@ class CatalogWriter:
         parts = [p for p in self._parts() if self._is_small(p)] if parts is None else parts
         if len(parts) < 2:
             return
-        merged = [
-            pa.concat_tables([_read_part(self.path / table / part) for part in parts])
-            for table in TABLES
-        ]
+        merged = [pa.concat_tables([self._read(table, part) for part in parts]) for table in TABLES]
         fresh = self._next_part()
         self._change({fresh: merged}, remove=parts)
         self._learn(merged[0], fresh)
@@ -296,7 +294,7 @@ class CatalogWriter:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        exposures, events = (_read_part(self.path / table / part) for table in TABLES)
+        exposures, events = (self._read(table, part) for table in TABLES)
         gone = pc.is_in(exposures["path"], value_set=pa.array(sorted(paths)))
         ids = exposures.filter(gone)["exposure_id"].combine_chunks()
         lost = pc.is_in(events["exposure_id"], value_set=ids)
@@ -346,6 +344,13 @@ class CatalogWriter:
         last = self._parts()[-1:] or ["part-00000000.parquet"]
         return f"part-{int(last[0][5:13]) + 1:08d}.parquet"
 
+    def _read(self, table, part, columns=None):
+        import pyarrow.dataset as ds
+
+        file = str(self.path / table / part)
+        part = ds.dataset([file], schema=arrow_schema(table), format="parquet")
+        return part.to_table(columns=None if columns is None else list(columns))
+
     def _is_small(self, part):
         import pyarrow.parquet as pq
 
@@ -355,9 +360,8 @@ class CatalogWriter:
     def _read_known(self):
         self.known = {}
         for part in self._parts():
-            file = self.path / "exposures" / part
-            _check_version(file)
-            self._learn(_read_part(file, _KNOWN_COLUMNS), part)
+            _check_version(self.path / "exposures" / part)
+            self._learn(self._read("exposures", part, _KNOWN_COLUMNS), part)
         return self.known
 
     def _learn(self, exposures, part):
@@ -413,12 +417,6 @@ def _live_parts(path):
             staged = path / ".staging" / table / name
             live[name][table] = staged if staged.exists() else path / table / name
     return live
-
-
-def _read_part(file, columns=None):
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(file).read(columns=None if columns is None else list(columns))
 
 
 def _check_version(file):
@@ -491,11 +489,13 @@ def _expression(schema, where):
 
     if where is None or isinstance(where, pc.Expression):
         return where
+    if isinstance(where, dict):
+        where = [(name, "==", value) for name, value in where.items()]
     expression = None
     for name, operator, value in where:
         field = _field(schema, name)
         if operator not in _OPERATORS:
-            raise CatalogError(f"there is no operator {operator!r}; there are {' '.join(_OPERATORS)}")
+            raise CatalogError(f"no operator {operator!r}; there are {' '.join(_OPERATORS)}")
         value = [_plain(field, v) for v in value] if operator == "in" else _plain(field, value)
         condition = getattr(pc.field(name), _OPERATORS[operator])(value)
         expression = condition if expression is None else expression & condition
@@ -515,7 +515,7 @@ def _plain(field, value):
         try:
             value = u.Quantity(value).to_value(unit or u.dimensionless_unscaled)
         except (TypeError, ValueError, u.UnitsError) as error:
-            raise CatalogError(f"column {field.name!r} is in {unit or 'no unit'}: {error}") from None
+            raise CatalogError(f"{field.name!r} is in {unit or 'no unit'}: {error}") from None
     return pa.scalar(float(value))
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,24 +145,29 @@ def to_arrow(rows, events):
 
 def _process_image(ccd, row, names, output, settings):
     from ..events import categorize_cosmicrays
+    from ..physics import exposure_rate
 
     clock = [time.perf_counter()]
     with _notes() as notes:
-        facts = Facts.from_header(ccd.meta)
+        detector = get_detector(settings.options.get("detector") or ccd)
         found = _identify(ccd, settings)
         clock.append(time.perf_counter())
         found = categorize_cosmicrays(found, classifier=settings.classifier)
+        rate = exposure_rate(found, detector=detector)
+        found.meta.update(rate.to_header())
         clock.append(time.perf_counter())
         if names["cleaned"]:
             write_cleaned(found, Path(output, names["cleaned"]), row["path"])
         if names["overlay"]:
             write_overlay(settings.overlay, found, Path(output, names["overlay"]))
         clock.append(time.perf_counter())
-        row = row | names | _describe_image(ccd, found, facts, settings)
+        row = row | names | _describe_image(ccd, found, detector) | _describe_rate(rate)
     spent = np.diff(clock)
     row |= {
         "exposure_id": identity(row["path"], row["image"]),
         "status": "ok",
+        "method": settings.method,
+        "software": __version__,
         "notes": "\n".join(filter(None, [row["notes"], *notes])) or None,
         "identify_time": spent[0],
         "categorize_time": spent[1],
@@ -180,13 +185,11 @@ def _identify(ccd, settings):
     return function(ccd, **settings.options)
 
 
-def _describe_image(ccd, found, facts, settings):
-    detector = get_detector(settings.options.get("detector") or ccd)
+def _describe_image(ccd, found, detector):
+    facts = Facts.from_header(ccd.meta)
     masked = ~np.isfinite(ccd.data)
     if ccd.mask is not None:
         masked |= np.asarray(ccd.mask, bool)
-    categories, counts = np.unique(np.asarray(found.events["category"], str), return_counts=True)
-    counted = dict.fromkeys(Category, 0) | dict(zip(categories.tolist(), counts, strict=True))
     charge = found.events["charge"]
     return {
         "extension": _extension(ccd.meta),
@@ -208,10 +211,18 @@ def _describe_image(ccd, found, facts, settings):
         "n_events": len(found.events),
         "n_hit_pixels": np.count_nonzero(found.hits),
         "charge": float(np.sum(charge.value)) if charge.unit == u.electron else None,
-        **{f"n_{category}": counted[category] for category in Category},
-        "method": settings.method,
-        "software": __version__,
     }
+
+
+def _describe_rate(rate):
+    return {
+        **{f"n_{category}": rate.counts.get(category, 0) for category in Category},
+        **{name: _known(getattr(rate, name)) for name in _RATE},
+        "rate_reason": rate.reason or None,
+    }
+
+
+_RATE = ("live_area", "live_time", "rate", "rate_lower", "rate_upper", "lost_fraction")
 
 
 def _event_columns(events, row):
@@ -279,7 +290,9 @@ class _Notes(list):
 
 def _say(error):
     text = str(error) or repr(error)
-    return text if type(error).__module__.startswith("crismis") else f"{type(error).__name__}: {text}"
+    return (
+        text if type(error).__module__.startswith("crismis") else f"{type(error).__name__}: {text}"
+    )
 
 
 def _extension(meta):

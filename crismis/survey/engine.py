@@ -10,7 +10,6 @@ from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..errors import CatalogError
 from .catalog import CatalogWriter
 from .chain import Settings, error_row, process_file, to_arrow
 from .folder import OutputFolder
@@ -261,7 +260,9 @@ class _Gatherer:
         import pyarrow as pa
 
         if self._rows:
-            self.writer.commit(*(pa.concat_tables(tables) for tables in zip(*self._rows)))
+            self.writer.commit(
+                *(pa.concat_tables(tables) for tables in zip(*self._rows, strict=True))
+            )
         self._rows, self._counts, self._since = [], [0, 0], time.monotonic()
 
     def close(self):

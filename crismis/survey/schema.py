@@ -16,7 +16,12 @@ SCHEMA_VERSION = 1
 """Version of the columns below."""
 
 _EXPOSURES = [
-    ("exposure_id", "int64", "", "identity of the image, made of its path and its place in the file"),
+    (
+        "exposure_id",
+        "int64",
+        "",
+        "identity of the image: digest of path and place in the file",
+    ),
     ("path", "string", "", "input file"),
     ("image", "int32", "", "place of the image in its file, from 0"),
     ("extension", "string", "", "EXTNAME, EXTVER or other label of the image in its file"),
@@ -30,7 +35,12 @@ _EXPOSURES = [
     ("detector", "string", "", "name for crismis.get_detector"),
     ("target", "string", "", "from the header"),
     ("filter", "string", "", "from the header"),
-    ("product", "string", "", "what earlier steps did that changes hits: cleaned, stacked, resampled"),
+    (
+        "product",
+        "string",
+        "",
+        "what earlier steps did to hits: cleaned, stacked, resampled",
+    ),
     ("date", "timestamp", "", "start of the exposure, UTC"),
     ("exposure_time", "float64", "s", "from the header"),
     ("temperature", "float64", "K", "of the detector"),
@@ -41,15 +51,17 @@ _EXPOSURES = [
     ("columns", "int32", "pix", "width of the image"),
     ("pixel_area", "float64", "cm2", "area of one binned pixel"),
     ("masked_fraction", "float64", "", "masked or non-finite pixels of the input"),
-    ("live_area", "float64", "cm2", "area in which hits count (physics); null until measured"),
-    ("live_time", "float64", "s", "time in which hits gathered (physics); null until measured"),
+    ("live_area", "float64", "cm2", "area in which hits count"),
+    ("live_time", "float64", "s", "time in which hits gathered: exposure and wait for readout"),
+    ("rate", "float64", "1 / (cm2 s)", "particle hits, as detected"),
+    ("rate_lower", "float64", "1 / (cm2 s)", "lower end of the 68.3 % interval"),
+    ("rate_upper", "float64", "1 / (cm2 s)", "upper end of the 68.3 % interval"),
+    ("rate_reason", "string", "", "why there is no rate"),
+    ("lost_fraction", "float64", "", "live pixels that hits spoiled"),
     ("n_events", "int32", "", "events of every category"),
     ("n_hit_pixels", "int64", "pix", "pixels flagged as hit"),
     ("charge", "float64", "electron", "sum over all events"),
-    *(
-        (f"n_{category}", "int32", "", f"events of category {category}")
-        for category in Category
-    ),
+    *((f"n_{category}", "int32", "", f"events of category {category}") for category in Category),
     ("cleaned", "string", "", "cleaned image, relative to the output folder"),
     ("overlay", "string", "", "overlay picture, relative to the output folder"),
     ("method", "string", "", "how hits were identified"),
