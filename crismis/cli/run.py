@@ -51,6 +51,7 @@ def run(
 
     Exit code 0: all done, 1: some inputs failed, 2: wrong usage.
     """
+    from ..errors import CrismisError
     from ..survey import Catalog
     from ..survey import run as survey_run
 
@@ -74,6 +75,8 @@ def run(
                 on_start=_announce if talk else None,
                 **{name: value for name, value in options.items() if value is not None},
             )
+        except CrismisError:
+            raise
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     if ecsv:
@@ -101,7 +104,10 @@ def _client(scheduler):
 
 
 def _announce(client):
-    typer.echo(f"dashboard: {client.dashboard_link}", err=True)
+    from importlib.util import find_spec
+
+    if find_spec("bokeh"):
+        typer.echo(f"dashboard: {client.dashboard_link}", err=True)
 
 
 def _report(summary):

@@ -16,6 +16,7 @@ from astropy.time import Time
 
 from .. import __version__
 from ..detectors import get_detector
+from ..errors import IngestError
 from ..headers import Facts
 from ..taxonomy import Category
 from .products import identity, write_cleaned, write_overlay
@@ -264,9 +265,12 @@ def _plain(value):
 
 
 def _fingerprint(path):
-    before = os.stat(path)
-    with open(path, "rb") as stream:
-        checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        before = os.stat(path)
+        with open(path, "rb") as stream:
+            checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise IngestError(path, f"cannot be read: {error.strerror or error}") from error
     return {"checksum": checksum, "size": before.st_size, "modified": before.st_mtime_ns}
 
 

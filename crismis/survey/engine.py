@@ -176,8 +176,10 @@ def run(
                 for path, result in _results(tasks, pool, str(folder.path), settings, time_limit):
                     gatherer.add(path, result)
                     advance()
-        finally:
-            gatherer.close()
+        except BaseException:
+            gatherer.close("stopped")
+            raise
+        gatherer.close("finished")
         log.info("finished: %s", summary.to_dict())
     return summary
 
@@ -265,10 +267,16 @@ class _Gatherer:
             )
         self._rows, self._counts, self._since = [], [0, 0], time.monotonic()
 
-    def close(self):
-        self.flush()
-        self.summary.seconds = time.monotonic() - self.started
-        self._state("finished", force=True)
+    def close(self, phase):
+        try:
+            self.flush()
+        except CatalogError:
+            phase = "stopped"
+            raise
+        finally:
+            self.summary.seconds = time.monotonic() - self.started
+            with contextlib.suppress(OSError):
+                self._state(phase, force=True)
 
     def _count(self, path, exposures, events):
         errors = [e for e in exposures["error"].to_pylist() if e is not None]
@@ -318,7 +326,7 @@ def _log_file(folder):
 
 @contextlib.contextmanager
 def _bar(total, wanted):
-    if not wanted:
+    if not wanted or not total:
         yield lambda: None
         return
     from rich import progress
