@@ -1,0 +1,199 @@
+"""cosmicray_lacosmic: L.A.Cosmic as ccdproc has it, right also at edges, beside bad pixels, in any unit."""
+
+import numpy as np
+
+from .fill import filled
+from .inputs import finish, image_data, prepare
+from .masks import dilate
+from .provenance import log_step
+from .repair import frame_noise, repair_method
+from .repair import repair as repair_hits
+
+__all__ = ["cosmicray_lacosmic"]
+
+_RIM = 16
+"""Within this distance of an edge astroscrappy's answer is not complete and is made anew."""
+
+_CONTEXT = 48
+_TILE = 4096
+_LARGEST = 8192**2
+
+
+def cosmicray_lacosmic(
+    ccd,
+    sigclip=4.5,
+    sigfrac=0.3,
+    objlim=5.0,
+    gain=1.0,
+    readnoise=6.5,
+    satlevel=65535.0,
+    pssl=0.0,
+    niter=4,
+    sepmed=True,
+    cleantype="meanmask",
+    fsmode="median",
+    psfmodel="gauss",
+    psffwhm=2.5,
+    psfsize=7,
+    psfk=None,
+    psfbeta=4.765,
+    verbose=False,
+    gain_apply=False,
+    inbkg=None,
+    invar=None,
+    *,
+    detector=None,
+    mask=None,
+    exposure_time=None,
+    repair=True,
+    grow=0.0,
+    add_keyword=True,
+):
+    """Find cosmic-ray hits with L.A.Cosmic."""
+    arguments = {k: v for k, v in locals().items() if k not in ("ccd", "add_keyword")}
+    method = repair_method(repair, "cleantype")
+    frame = prepare(
+        ccd,
+        gain=gain,
+        readnoise=readnoise,
+        detector=detector,
+        mask=mask,
+        background=inbkg,
+        variance=invar,
+        exposure_time=exposure_time,
+        warn=False,
+    )
+    if np.isnan(frame.gain) or np.isnan(frame.readnoise):
+        raise ValueError(
+            "L.A.Cosmic needs gain and readnoise: give numbers, header keywords or detector="
+        )
+    frame.saturation = float(satlevel)
+    options = dict(
+        sigclip=sigclip,
+        sigfrac=sigfrac,
+        objlim=objlim,
+        readnoise=frame.readnoise,
+        satlevel=satlevel,
+        niter=niter,
+        sepmed=sepmed,
+        cleantype=cleantype,
+        fsmode=fsmode,
+        psfmodel=psfmodel,
+        psffwhm=psffwhm,
+        psfsize=psfsize,
+        psfk=psfk,
+        psfbeta=psfbeta,
+        verbose=verbose,
+        gain=frame.gain,
+        gain_apply=True,
+    )
+    if pssl != 0.0:
+        options["pssl"] = pssl
+    planes = {"inbkg": _plane(inbkg, frame.background, frame, 1)}
+    planes["invar"] = _plane(invar, frame.variance, frame, 2)
+    hits, cleaned = _everywhere(filled(image_data(ccd), frame.bad), planes, options)
+    hits &= ~frame.bad
+    found = hits
+    if grow:
+        hits = dilate(found, grow) & ~frame.bad
+    values = variance = None
+    if method is not None:
+        way = "interpolate" if method == "cleantype" else method
+        values, variance = repair_hits(
+            frame.electrons, hits, frame.bad, frame_noise(frame), way
+        )
+        if method == "cleantype":
+            values, variance = _by_cleantype(cleaned, values, variance, found[hits], hits)
+    del cleaned
+    out = finish(ccd, frame, hits, cleaned=values, variance=variance, gain_apply=gain_apply)
+    log_step(
+        out,
+        "cosmicray_lacosmic",
+        frame,
+        hits,
+        arguments,
+        add_keyword,
+        CRMETHOD=("lacosmic", "how hits were found"),
+        CRREPAIR=(cleantype if method == "cleantype" else method or "none", "how hits were repaired"),
+    )
+    return out
+
+
+def _by_cleantype(cleaned, values, variance, found, hits):
+    """Take astroscrappy's values where it has any; how far they are off adds to the variance."""
+    theirs = np.where(found, cleaned[hits], values)
+    return theirs, variance + (theirs - values) ** 2
+
+
+def _plane(given, scaled, frame, power):
+    if scaled is None:
+        return None
+    if type(given) is np.ndarray and not frame.bad.any():
+        return given.astype(np.float32, copy=False)
+    return filled(scaled / np.float32(frame.gain**power), frame.bad)
+
+
+def _everywhere(data, planes, options):
+    if min(data.shape) <= 2 * _RIM:
+        return _detect(data, planes, options, ((_RIM, _RIM), (_RIM, _RIM)))
+    if data.size <= _LARGEST:
+        hits, cleaned = _detect(data, planes, options)
+    else:
+        hits, cleaned = _tiled(data, planes, options)
+    for part, pads, target, source in _rims(*data.shape):
+        cut = {name: None if p is None else p[part] for name, p in planes.items()}
+        rim_hits, rim_cleaned = _detect(data[part], cut, options, pads)
+        hits[target] = rim_hits[source]
+        cleaned[target] = rim_cleaned[source]
+    return hits, cleaned
+
+
+def _rims(rows, columns):
+    """Yield strip, its padding, the rim it decides, and where in the strip that lies."""
+    all_, first, last = slice(None), slice(None, _RIM), slice(-_RIM, None)
+    both, low, high = (_RIM, _RIM), (_RIM, 0), (0, _RIM)
+    for rim, part, pad in (
+        (first, slice(None, _CONTEXT), low),
+        (last, slice(-min(_CONTEXT, rows), None), high),
+    ):
+        yield (part, all_), (pad, both), (rim, all_), (rim, all_)
+    inner = slice(_RIM, rows - _RIM)
+    for rim, part, pad in (
+        (first, slice(None, _CONTEXT), low),
+        (last, slice(-min(_CONTEXT, columns), None), high),
+    ):
+        yield (all_, part), (both, pad), (inner, rim), (inner, rim)
+
+
+def _tiled(data, planes, options):
+    hits = np.zeros(data.shape, bool)
+    cleaned = np.empty(data.shape, np.float32)
+    for top in range(0, data.shape[0], _TILE):
+        for left in range(0, data.shape[1], _TILE):
+            y0, x0 = max(top - _CONTEXT, 0), max(left - _CONTEXT, 0)
+            part = np.s_[y0 : top + _TILE + _CONTEXT, x0 : left + _TILE + _CONTEXT]
+            cut = {name: None if p is None else p[part] for name, p in planes.items()}
+            tile_hits, tile_cleaned = _detect(data[part], cut, options)
+            target = np.s_[top : top + _TILE, left : left + _TILE]
+            source = np.s_[top - y0 : top - y0 + _TILE, left - x0 : left - x0 + _TILE]
+            hits[target] = tile_hits[source]
+            cleaned[target] = tile_cleaned[source]
+    return hits, cleaned
+
+
+def _detect(data, planes, options, pads=None):
+    """Run ccdproc's function, mirroring the image at the edges that ``pads`` names."""
+    from ccdproc import cosmicray_lacosmic as ccdproc_lacosmic
+
+    if pads is not None:
+        data = np.pad(data, pads, mode="symmetric")
+        planes = {
+            name: None if plane is None else np.pad(plane, pads, mode="symmetric")
+            for name, plane in planes.items()
+        }
+    cleaned, hits = ccdproc_lacosmic(np.ascontiguousarray(data), **planes, **options)
+    hits = hits.astype(bool, copy=False)
+    if pads is not None:
+        inside = tuple(slice(a, n - b) for (a, b), n in zip(pads, data.shape, strict=True))
+        hits, cleaned = hits[inside], cleaned[inside]
+    return hits, cleaned
