@@ -6,7 +6,7 @@ from numbers import Real
 
 import numpy as np
 from astropy import units as u
-from astropy.nddata import CCDData, NDData
+from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ..ccddata import CosmicRayCCDData, Flag
@@ -203,6 +203,8 @@ def finish(
     )
     if isinstance(image, CosmicRayCCDData):
         _keep_earlier(image, out)
+    if cleaned is not None:
+        out.replaced = _replaced(image, out, frame.scale if gain_apply else 1.0)
     return out
 
 
@@ -278,7 +280,7 @@ def _rate(unit):
         return None, False
     for counted in (u.electron, *_DATA_NUMBERS):
         if unit.is_equivalent(counted / u.s):
-            return counted * unit.to(counted / u.s), True
+            return u.Unit(counted * unit.to(counted / u.s)), True
     return unit, False
 
 
@@ -331,9 +333,7 @@ def _gain_of_electrons(given, unit, meta):
     gain = _number_or_keyword("gain", given, meta)
     if isinstance(gain, u.Quantity):
         if not gain.unit.is_equivalent(u.one) and gain.value != 1.0:
-            raise ValueError(
-                f"gain is {gain}, but the image is in {unit} already; leave gain out"
-            )
+            raise ValueError(f"gain is {gain}, but the image is in {unit} already; leave gain out")
         gain = gain.value
     if not (np.isfinite(gain) and gain > 0):
         raise ValueError(f"gain must be positive, got {given!r}")
@@ -390,9 +390,7 @@ def _bad(electrons, image, mask):
             continue
         extra = np.asarray(extra, dtype=bool)
         if extra.shape not in ((), bad.shape):
-            raise ValueError(
-                f"{name} has shape {extra.shape}, but the image has shape {bad.shape}"
-            )
+            raise ValueError(f"{name} has shape {extra.shape}, but the image has shape {bad.shape}")
         bad |= extra
     if bad.all():
         raise ValueError("every pixel is masked or not finite: nothing is left to judge")
@@ -509,6 +507,12 @@ def _edges(bad):
     flags = near.view(np.uint8)
     flags *= np.uint8(Flag.EDGE)
     return flags
+
+
+def _replaced(image, out, factor):
+    original = image.original if isinstance(image, CosmicRayCCDData) else image.data
+    values = original[(out.flags & Flag.REPAIRED) != 0]
+    return values.astype(out.data.dtype) if factor == 1.0 else values * out.data.dtype.type(factor)
 
 
 def _keep_earlier(image, out):

@@ -1,4 +1,4 @@
-"""cosmicray_lacosmic: L.A.Cosmic as ccdproc has it, right also at edges, beside bad pixels, in any unit."""
+"""cosmicray_lacosmic: the L.A.Cosmic of ccdproc, right also at edges and beside bad pixels."""
 
 import numpy as np
 
@@ -68,25 +68,25 @@ def cosmicray_lacosmic(
             "L.A.Cosmic needs gain and readnoise: give numbers, header keywords or detector="
         )
     frame.saturation = float(satlevel)
-    options = dict(
-        sigclip=sigclip,
-        sigfrac=sigfrac,
-        objlim=objlim,
-        readnoise=frame.readnoise,
-        satlevel=satlevel,
-        niter=niter,
-        sepmed=sepmed,
-        cleantype=cleantype,
-        fsmode=fsmode,
-        psfmodel=psfmodel,
-        psffwhm=psffwhm,
-        psfsize=psfsize,
-        psfk=psfk,
-        psfbeta=psfbeta,
-        verbose=verbose,
-        gain=frame.gain,
-        gain_apply=True,
-    )
+    options = {
+        "sigclip": sigclip,
+        "sigfrac": sigfrac,
+        "objlim": objlim,
+        "readnoise": frame.readnoise,
+        "satlevel": satlevel,
+        "niter": niter,
+        "sepmed": sepmed,
+        "cleantype": cleantype,
+        "fsmode": fsmode,
+        "psfmodel": psfmodel,
+        "psffwhm": psffwhm,
+        "psfsize": psfsize,
+        "psfk": psfk,
+        "psfbeta": psfbeta,
+        "verbose": verbose,
+        "gain": frame.gain,
+        "gain_apply": True,
+    }
     if pssl != 0.0:
         options["pssl"] = pssl
     planes = {"inbkg": _plane(inbkg, frame.background, frame, 1)}
@@ -99,12 +99,11 @@ def cosmicray_lacosmic(
     values = variance = None
     if method is not None:
         way = "interpolate" if method == "cleantype" else method
-        values, variance = repair_hits(
-            frame.electrons, hits, frame.bad, frame_noise(frame), way
-        )
+        values, variance = repair_hits(frame.electrons, hits, frame.bad, frame_noise(frame), way)
         if method == "cleantype":
             values, variance = _by_cleantype(cleaned, values, variance, found[hits], hits)
     del cleaned
+    how = cleantype if method == "cleantype" else method or "none"
     out = finish(ccd, frame, hits, cleaned=values, variance=variance, gain_apply=gain_apply)
     log_step(
         out,
@@ -114,7 +113,10 @@ def cosmicray_lacosmic(
         arguments,
         add_keyword,
         CRMETHOD=("lacosmic", "how hits were found"),
-        CRREPAIR=(cleantype if method == "cleantype" else method or "none", "how hits were repaired"),
+        CRREPAIR=(
+            cleantype if method == "cleantype" else method or "none",
+            "how hits were repaired",
+        ),
     )
     return out
 
