@@ -1,0 +1,197 @@
+"""The true category of an event: what an observer would call the deposit that it left.
+
+The rules look at the pixels above a visibility threshold, because a particle seen end-on
+looks like a spot whatever it is.
+"""
+
+import numpy as np
+
+from ..taxonomy import Category
+
+__all__ = ["Shapes", "measure_shapes", "true_categories"]
+
+_SPOT_LENGTH = 3.0
+_DENSE = 600.0
+_WANDER = 0.55
+_SPUR = 2.5
+_PRONG = 3.0
+_PRONG_ANGLE = np.deg2rad(25.0)
+
+
+class Shapes:
+    """Geometry of the visible pixels of events; one array element per event.
+
+    Attributes
+    ----------
+    n_pixels : ndarray of int
+        Visible pixels.
+    x, y : ndarray
+        Charge-weighted centre in pixels.
+    charge, peak : ndarray
+        Electrons in the visible pixels, and in the brightest.
+    angle : ndarray
+        Direction of the longest extent, radians from the columns' axis.
+    length, width : ndarray
+        Extent in pixels along and across that direction, pixel size included.
+    rms_width : ndarray
+        Charge-weighted rms distance from the axis in pixels.
+    """
+
+    def __init__(self, **columns):
+        self.__dict__.update(columns)
+
+
+def measure_shapes(prints):
+    """Measure the visible pixels of events.
+
+    Parameters
+    ----------
+    prints : Footprints
+        Visible pixels only (`Footprints.above`).
+
+    Returns
+    -------
+    Shapes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Footprints, measure_shapes
+    >>> shapes = measure_shapes(Footprints.from_images([np.ones((1, 7))]))
+    >>> float(shapes.length[0]), float(shapes.width[0])
+    (7.0, 1.0)
+    """
+    n, label = len(prints), prints.label
+    count = prints.n_pixels
+    weight = prints.charge.astype(float)
+    total = np.bincount(label, weight, n)
+    with np.errstate(invalid="ignore"):
+        x = np.bincount(label, weight * prints.columns, n) / total
+        y = np.bincount(label, weight * prints.rows, n) / total
+    dx, dy = prints.columns - x[label], prints.rows - y[label]
+    xx = np.bincount(label, weight * dx * dx, n)
+    yy = np.bincount(label, weight * dy * dy, n)
+    xy = np.bincount(label, weight * dx * dy, n)
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    along = dx * np.cos(angle)[label] + dy * np.sin(angle)[label]
+    across = dy * np.cos(angle)[label] - dx * np.sin(angle)[label]
+    with np.errstate(invalid="ignore"):
+        rms_width = np.sqrt(np.bincount(label, weight * across**2, n) / total)
+    return Shapes(
+        n_pixels=count,
+        x=x,
+        y=y,
+        charge=total,
+        peak=_extreme(weight, prints.offsets, np.maximum),
+        angle=angle,
+        length=_extent(along, prints.offsets),
+        width=_extent(across, prints.offsets),
+        rms_width=rms_width,
+    )
+
+
+def _extreme(values, offsets, ufunc):
+    result = np.zeros(offsets.size - 1)
+    filled = np.diff(offsets) > 0
+    if filled.any():
+        result[filled] = ufunc.reduceat(values, offsets[:-1][filled])
+    return result
+
+
+def _extent(values, offsets):
+    extent = _extreme(values, offsets, np.maximum) - _extreme(values, offsets, np.minimum)
+    return np.where(np.diff(offsets) > 0, extent + 1, 0.0)
+
+
+def true_categories(prints, primaries, traces, volume):
+    """Name every event as an observer would who saw its deposit alone.
+
+    The rules, first match wins:
+
+    ``unknown``
+        No visible pixel.
+    ``spallation_star``
+        Three or more prongs of one vertex whose projections are at least 3 pixels long and
+        25 degrees apart.
+    ``spot``
+        No longer than 3 pixels, and neither wide nor dense.
+    ``blob``
+        Dense (600 electrons per micrometre of path, six times minimum ionization), and less
+        than twice as long as wide.
+    ``heavy_track``
+        Dense, and longer.
+    ``worm``
+        The charge strays from the straight line by more than 0.55 pixel (rms) beyond what
+        diffusion and pixels account for.
+    ``delta_ray_track``
+        Visible pixels farther than 2.5 pixels plus three times the diffusion from the straight
+        path of a particle that went through.
+    ``track``
+        The rest.
+
+    Parameters
+    ----------
+    prints : Footprints
+        Visible pixels only.
+    primaries : Primaries
+        The particles of the events.
+    traces : Traces
+        What became of them.
+    volume : Volume
+        The silicon.
+
+    Returns
+    -------
+    ndarray of str
+        Names of `~crismis.Category`, one per event.
+    """
+    n = len(prints)
+    shapes = measure_shapes(prints)
+    first = np.searchsorted(primaries.event, np.arange(n))
+    path = np.bincount(primaries.event, traces.path, n)
+    blur = volume.diffusion.far / min(volume.pitch)
+    straying = np.sqrt(np.maximum(shapes.rms_width**2 - 1 / 12 - blur**2 / 2, 0))
+    dense = shapes.charge > _DENSE * np.maximum(path, 1.0)
+    dense &= path > 0
+    elongated = shapes.length >= 2 * shapes.width
+    wide = shapes.length > _SPOT_LENGTH
+    electron = (primaries.mass[first] < 1) & (primaries.charge[first] > 0)
+    category = np.full(n, Category.TRACK, dtype="U20")
+    spur = _spur(prints, primaries, first, volume) > _SPUR + 3 * blur
+    category[spur & ~electron] = Category.DELTA_RAY_TRACK
+    category[(straying > _WANDER) & electron] = Category.WORM
+    category[dense & elongated] = Category.HEAVY_TRACK
+    category[dense & ~elongated] = Category.BLOB
+    category[~wide] = Category.SPOT
+    category[_count_prongs(primaries, traces, n, volume) >= 3] = Category.SPALLATION_STAR
+    category[shapes.n_pixels == 0] = Category.UNKNOWN
+    return category
+
+
+def _spur(prints, primaries, first, volume):
+    """Largest distance in pixels of a visible pixel from the line on which the event entered."""
+    label = prints.label
+    rows, columns = volume.pitch
+    x = (prints.columns + 0.5) - (primaries.position[first, 0] / columns)[label]
+    y = (prints.rows + 0.5) - (primaries.position[first, 1] / rows)[label]
+    ux, uy = primaries.direction[first, 0] / columns, primaries.direction[first, 1] / rows
+    across = np.maximum(np.hypot(ux, uy), 1e-12)
+    distance = np.abs(x * (uy / across)[label] - y * (ux / across)[label])
+    return _extreme(distance, prints.offsets, np.maximum)
+
+
+def _count_prongs(primaries, traces, n, volume):
+    """Prongs of each event that an eye can tell apart in projection."""
+    flat = (traces.end[:, :2] - primaries.position[:, :2]) / np.array(volume.pitch)[::-1]
+    long = np.hypot(*flat.T) >= _PRONG
+    angle = np.arctan2(flat[:, 1], flat[:, 0])
+    size = np.bincount(primaries.event, minlength=n)
+    prongs = np.zeros(n, dtype=int)
+    starts = np.searchsorted(primaries.event, np.arange(n))
+    for event in np.nonzero(size > 2)[0]:
+        mine = slice(starts[event], starts[event] + size[event])
+        angles = np.sort(angle[mine][long[mine]])
+        if angles.size > 2:
+            gaps = np.diff(np.concatenate([angles, [angles[0] + 2 * np.pi]]))
+            prongs[event] = np.count_nonzero(gaps > _PRONG_ANGLE)
+    return prongs
