@@ -1,0 +1,192 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Compiled kernels of the learned identification; every loop runs without the GIL."""
+
+import numpy as np
+
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free
+
+__all__ = ["Image", "Network", "best_target", "box_statistics"]
+
+cdef extern from "measure.h" nogil:
+    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_TABLE
+
+    ctypedef struct image_t:
+        const float *electrons
+        const uint8_t *bad
+        int64_t rows, columns
+        const float *background
+        int full_background
+        const float *inverse_sigma
+        int64_t mesh_rows, mesh_columns
+        float sigma_electrons
+
+    ctypedef struct model_t:
+        int hidden
+        float floor_snr, floor_peak
+        const float *first_weights
+        const float *first_bias
+        const float *first_out
+        float first_cut
+        const float *weights1
+        const float *bias1
+        const float *weights2
+        const float *bias2
+        const float *weights3
+        const float *table
+
+    ctypedef struct planes_t:
+        float *snr
+        float *compressed
+        float *context
+        int64_t width, height
+
+    int best_target_c "best_target"()
+    int allocate_planes(planes_t *, int64_t, int64_t)
+    int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
+    int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
+                   float *, int)
+    void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
+                 float *, float *)
+    int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
+                        int64_t, float *, int64_t *)
+
+REACH = HALO
+HIDDEN_STEP = UNITS
+INPUTS = N_FULL
+INPUTS_FIRST = N_FIRST
+KNOTS = N_TABLE
+
+
+def best_target():
+    """Return the instruction set in use: 0 plain, 1 AVX2, 2 AVX-512."""
+    return best_target_c()
+
+
+def box_statistics(const float[:, ::1] data, const uint8_t[:, ::1] bad, float[:, ::1] level,
+                   float[:, ::1] noise, int64_t first, int64_t last):
+    """Fill rows ``first`` to ``last`` of the meshes of level and pixel noise."""
+    cdef int64_t i
+    with nogil:
+        for i in range(first, last):
+            box_row(&data[0, 0], &bad[0, 0], data.shape[0], data.shape[1], level.shape[0],
+                    level.shape[1], i, &level[i, 0], &noise[i, 0])
+
+
+cdef class Image:
+    """One image with its meshes of background and noise, ready for the kernels."""
+
+    cdef image_t c
+    cdef object keep
+    cdef public int target
+
+    def __init__(self, const float[:, ::1] electrons, const uint8_t[:, ::1] bad,
+                 const float[:, ::1] background, const float[:, ::1] inverse_sigma,
+                 float sigma_electrons, int full_background=False):
+        self.keep = (electrons, bad, background, inverse_sigma)
+        self.target = best_target_c()
+        self.c.electrons = &electrons[0, 0]
+        self.c.bad = &bad[0, 0]
+        self.c.rows = electrons.shape[0]
+        self.c.columns = electrons.shape[1]
+        self.c.background = &background[0, 0]
+        self.c.full_background = full_background
+        self.c.inverse_sigma = &inverse_sigma[0, 0]
+        self.c.mesh_rows = inverse_sigma.shape[0]
+        self.c.mesh_columns = inverse_sigma.shape[1]
+        self.c.sigma_electrons = sigma_electrons
+
+    def planes(self, int64_t row, int64_t column, int64_t rows, int64_t columns):
+        """Return S/N, its asinh and the 5 x 5 means of that, with a border of `REACH`."""
+        cdef planes_t planes
+        out = np.empty((3, rows + 2 * HALO, columns + 2 * HALO), dtype=np.float32)
+        cdef float[:, :, ::1] view = out
+        planes.snr = &view[0, 0, 0]
+        planes.compressed = &view[1, 0, 0]
+        planes.context = &view[2, 0, 0]
+        planes.height = rows + 2 * HALO
+        planes.width = columns + 2 * HALO
+        cdef int status
+        with nogil:
+            status = make_planes(&self.c, row, column, &planes, self.target)
+        if status:
+            raise MemoryError
+        return out
+
+    def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
+               float least, float saturation, int64_t room):
+        """Return ``(n, 4)`` of the maxima (horizontal and vertical sharpness, S/N, ring) and the
+        numbers of pixels above 3, 10 and 100 sigma."""
+        cdef planes_t planes
+        out = np.empty((room, 4), dtype=np.float32)
+        cdef float[:, ::1] view = out
+        counts = np.zeros(3, dtype=np.int64)
+        cdef int64_t[::1] count = counts
+        cdef int64_t n = 0
+        cdef int status = -1
+        with nogil:
+            if allocate_planes(&planes, rows, columns):
+                status = make_planes(&self.c, row, column, &planes, self.target)
+                if status == 0:
+                    n = find_maxima(&self.c, &planes, row, column, least, saturation, room,
+                                    &view[0, 0], &count[0])
+                free(planes.snr)
+        if status:
+            raise MemoryError
+        return out[:n].copy(), counts
+
+
+cdef class Network:
+    """A screen and two networks in the kernels' layout."""
+
+    cdef model_t c
+    cdef object keep
+
+    def __init__(self, float floor_snr, float floor_peak,
+                 const float[:, ::1] first_weights, const float[::1] first_bias,
+                 const float[::1] first_out, float first_cut,
+                 const float[:, ::1] weights1, const float[::1] bias1,
+                 const float[:, ::1] weights2, const float[::1] bias2,
+                 const float[::1] weights3, const float[::1] table):
+        cdef int64_t hidden = weights1.shape[1]
+        wanted = [
+            ("first_weights", first_weights, (N_FIRST, UNITS)),
+            ("first_bias", first_bias, (UNITS,)),
+            ("first_out", first_out, (UNITS + 1,)),
+            ("weights1", weights1, (N_FULL, hidden)),
+            ("bias1", bias1, (hidden,)),
+            ("weights2", weights2, (hidden, UNITS)),
+            ("bias2", bias2, (UNITS,)),
+            ("weights3", weights3, (UNITS + 1,)),
+            ("table", table, (N_TABLE,)),
+        ]
+        for name, array, shape in wanted:
+            if np.shape(array) != shape:
+                raise ValueError(f"{name} has shape {np.shape(array)}, the kernels need {shape}")
+        if hidden % UNITS or not 0 < hidden <= 960:
+            raise ValueError(f"hidden units must be a multiple of {UNITS} up to 960, got {hidden}")
+        self.keep = (first_weights, first_bias, first_out, weights1, bias1, weights2, bias2,
+                     weights3, table)
+        self.c.hidden = hidden
+        self.c.floor_snr = floor_snr
+        self.c.floor_peak = floor_peak
+        self.c.first_weights = &first_weights[0, 0]
+        self.c.first_bias = &first_bias[0]
+        self.c.first_out = &first_out[0]
+        self.c.first_cut = first_cut
+        self.c.weights1 = &weights1[0, 0]
+        self.c.bias1 = &bias1[0]
+        self.c.weights2 = &weights2[0, 0]
+        self.c.bias2 = &bias2[0]
+        self.c.weights3 = &weights3[0]
+        self.c.table = &table[0]
+
+    def judge(self, Image image, int64_t row, int64_t column, int64_t rows, int64_t columns,
+              float[:, ::1] out):
+        """Write the probability of every pixel of one tile into the whole image's ``out``."""
+        cdef int status
+        with nogil:
+            status = judge_tile(&image.c, &self.c, row, column, rows, columns, &out[0, 0],
+                                image.target)
+        if status:
+            raise MemoryError

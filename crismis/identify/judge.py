@@ -1,0 +1,183 @@
+"""Judge every pixel of an image: screen, small network, large network, calibrated probability."""
+
+import functools
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ModelError
+from ..network import load_model
+from . import _kernels
+from .sampling import CONDITIONS, measure_scene, tiles
+from .threads import default_threads, run_tasks
+
+__all__ = ["Judge", "choose_model", "hit_probability", "load_judge"]
+
+TASK = "identify"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model that identifies hits.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        ``first_*`` and ``*`` weights and biases, and ``table``.
+    card : dict
+        The model card.
+    """
+
+    arrays: dict
+    card: dict
+
+    def network(self, conditions, log_odds=0.0):
+        """Return the kernels' form of this model for one image.
+
+        Parameters
+        ----------
+        conditions : ndarray
+            The image-wide inputs; they are folded into the biases.
+        log_odds : float
+            Added to the logits, to re-weight to another fraction of hits.
+        """
+        a = self.arrays
+
+        def split(weights, bias, inputs):
+            folded = bias + conditions @ weights[inputs:]
+            return np.ascontiguousarray(weights[:inputs]), folded.astype(np.float32)
+
+        first, first_bias = split(a["first_weights1"], a["first_bias1"], _kernels.INPUTS_FIRST)
+        weights, bias = split(a["weights1"], a["bias1"], _kernels.INPUTS)
+        screen = self.card["screen"]
+        return _kernels.Network(
+            screen["floor_snr"],
+            screen["floor_peak"],
+            first,
+            first_bias,
+            np.append(a["first_weights2"][:, 0], a["first_bias2"]).astype(np.float32),
+            screen["first_cut"],
+            weights,
+            bias,
+            a["weights2"],
+            a["bias2"],
+            np.append(a["weights3"][:, 0], a["bias3"]).astype(np.float32),
+            (a["table"] + log_odds).astype(np.float32),
+        )
+
+    def log_odds(self, hit_fraction):
+        """Shift of the logits that re-weights from the training's fraction of hits.
+
+        Parameters
+        ----------
+        hit_fraction : float
+            Expected fraction of hit pixels among all, above 0 and below 1.
+        """
+        if not 0 < hit_fraction < 1:
+            raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
+        trained = self.card["hit_fraction"]
+        return float(
+            np.log(hit_fraction / (1 - hit_fraction)) - np.log(trained / (1 - trained))
+        )
+
+
+@functools.lru_cache(maxsize=16)
+def _load(path, modified):
+    arrays, card = load_model(path, task=TASK)
+    wanted = (_kernels.INPUTS + CONDITIONS, _kernels.INPUTS_FIRST + CONDITIONS)
+    got = (len(arrays["weights1"]), len(arrays["first_weights1"]))
+    if got != wanted:
+        raise ModelError(
+            f"{path}: the networks take {got} inputs, this crismis offers {wanted}; "
+            "train the model anew"
+        )
+    return Judge(arrays, card)
+
+
+def load_judge(model):
+    """Load an identification model.
+
+    Parameters
+    ----------
+    model : str or path-like
+        Name of a shipped model (``"space"``, ``"spectroscopy"``, ``"ground"``) or path of a
+        model file.
+
+    Returns
+    -------
+    Judge
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file is none.
+    """
+    path = Path(model)
+    if path.suffix != ".crm":
+        folder = files("crismis").joinpath("models")
+        path = Path(str(folder.joinpath(f"identify-{model}.crm")))
+        if not path.is_file():
+            known = sorted(p.name[9:-4] for p in Path(str(folder)).glob("identify-*.crm"))
+            raise ModelError(
+                f"no identification model is named {model!r}; shipped are {', '.join(known)}; "
+                "give the path of a .crm file for your own"
+            )
+    elif not path.is_file():
+        raise ModelError(f"{path}: there is no such model file")
+    return _load(str(path), os.stat(path).st_mtime_ns)
+
+
+def choose_model(frame, scene):
+    """Name the shipped model for an image."""
+    return "space"
+
+
+def hit_probability(
+    frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_threads=None
+):
+    """Probability of every pixel to hold charge of a particle.
+
+    Parameters
+    ----------
+    frame : `crismis.identify.inputs.Frame`
+        A prepared image.
+    model : str, path-like or `Judge`, optional
+        Which model; by default the image chooses, see `choose_model`.
+    psf_fwhm : float, optional
+        Width of stars in pixels, where it is known better than the image tells.
+    hit_fraction : float, optional
+        Expected fraction of hit pixels, to which the probabilities are re-weighted.
+    n_threads : int, optional
+        See `crismis.identify.threads.default_threads`. The result is the same for any number.
+
+    Returns
+    -------
+    ndarray
+        float32, shape of the image; 0 where the image is bad.
+    """
+    n_threads = n_threads or default_threads()
+    out = np.zeros(frame.electrons.shape, dtype=np.float32)
+    if out.size == 0 or frame.bad.all():
+        return out
+    scene = measure_scene(
+        frame.electrons,
+        np.ascontiguousarray(frame.bad),
+        frame.gain,
+        frame.readnoise,
+        background=frame.background,
+        variance=frame.variance,
+        saturation=frame.saturation,
+        n_threads=n_threads,
+    )
+    if model is None:
+        model = choose_model(frame, scene)
+    judge = model if isinstance(model, Judge) else load_judge(model)
+    log_odds = 0.0 if hit_fraction is None else judge.log_odds(hit_fraction)
+    network = judge.network(scene.conditions, log_odds)
+    run_tasks(
+        lambda tile: network.judge(scene.image, *tile, out), tiles(out.shape), n_threads
+    )
+    return out

@@ -1,0 +1,186 @@
+"""What an image says of itself before any pixel is judged: level, noise, and how sharp stars are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from . import _kernels
+from .noise import estimate_noise, measure_boxes
+from .threads import run_tasks
+
+__all__ = ["CONDITIONS", "Scene", "measure_scene"]
+
+TILE = 256
+SAMPLED_TILES = 64
+_EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
+CONDITIONS = 5 + 1 + 2 * (len(_EDGES) + 1)
+
+
+@dataclass
+class Scene:
+    """An image made ready for the kernels.
+
+    Parameters
+    ----------
+    image : `crismis.identify._kernels.Image`
+    conditions : ndarray
+        The image-wide inputs of the judge, float32, shape ``(CONDITIONS,)``.
+    sharpness : ndarray
+        ``(n, 4)`` of the bright maxima: horizontal and vertical sharpness, S/N, ring.
+    sigma : float
+        Typical background noise in the image's unit.
+    sigma_electrons : float
+        The same in electrons, as far as the gain is known.
+    """
+
+    image: object
+    conditions: np.ndarray
+    sharpness: np.ndarray
+    sigma: float
+    sigma_electrons: float
+
+
+def tiles(shape, size=TILE):
+    """Split an image into tiles: ``(row, column, rows, columns)`` of each."""
+    return [
+        (r, c, min(size, shape[0] - r), min(size, shape[1] - c))
+        for r in range(0, shape[0], size)
+        for c in range(0, shape[1], size)
+    ]
+
+
+def measure_scene(
+    electrons,
+    bad,
+    gain,
+    readnoise,
+    *,
+    background=None,
+    variance=None,
+    saturation=np.inf,
+    n_threads=1,
+):
+    """Measure background, noise and sampling of an image.
+
+    Parameters
+    ----------
+    electrons : ndarray
+        Image, float32, C-contiguous; in data units where the gain is unknown.
+    bad : ndarray
+        Pixels to leave out, bool.
+    gain, readnoise : float
+        Read noise in electrons; either may be NaN, then the noise is estimated.
+    background, variance : ndarray, optional
+        Known planes, in the unit of the image and its square.
+    saturation : float
+        Level from which a maximum says nothing of sampling.
+    n_threads : int
+
+    Returns
+    -------
+    Scene
+    """
+    level, noise = measure_boxes(electrons, bad, n_threads)
+    known = np.isfinite(gain) and np.isfinite(readnoise)
+    if known:
+        model_variance = readnoise**2 + np.maximum(level, 0)
+        per_electron = 1.0
+    else:
+        model = estimate_noise(electrons, boxes=(level, noise))
+        model_variance = model.sigma(level) ** 2
+        per_electron = gain if np.isfinite(gain) else model.gain
+    if variance is not None:
+        planes = measure_boxes(np.ascontiguousarray(variance, dtype=np.float32), bad, n_threads)
+        model_variance = np.where(planes[0] > 0, planes[0], model_variance)
+    excess = _percentile(noise**2 - model_variance, 25)
+    if known and excess > 0.2 * _percentile(model_variance, 50):
+        model_variance = model_variance + excess  # the sky was subtracted, but not its noise
+    sigma = _whole(np.sqrt(np.maximum(model_variance, 1e-12)))
+    typical = float(np.median(sigma))
+    sigma_electrons = typical * per_electron if np.isfinite(per_electron) else 8.0
+    sigma_electrons = max(sigma_electrons, 0.05)
+    if background is None:
+        mesh = np.ascontiguousarray(_smooth(_whole(level)), dtype=np.float32)
+    else:
+        mesh = np.ascontiguousarray(background, dtype=np.float32)
+    inverse = np.ascontiguousarray(1 / ndimage.median_filter(sigma, 3, mode="nearest"))
+    image = _kernels.Image(
+        electrons,
+        bad.view(np.uint8),
+        mesh,
+        inverse.astype(np.float32),
+        sigma_electrons,
+        background is not None,
+    )
+    chosen = tiles(electrons.shape)
+    if len(chosen) > SAMPLED_TILES:
+        chosen = [chosen[i * len(chosen) // SAMPLED_TILES] for i in range(SAMPLED_TILES)]
+    found = run_tasks(
+        lambda tile: image.maxima(*tile, 25.0, saturation, tile[2] * tile[3] // 4 + 1),
+        chosen,
+        n_threads,
+    )
+    sharpness = np.concatenate([f[0] for f in found])
+    counts = sum(f[1] for f in found)
+    area = sum(t[2] * t[3] for t in chosen)
+    ratio = _percentile(noise / np.sqrt(model_variance), 40)
+    conditions = describe(sharpness, counts / area, sigma_electrons, ratio)
+    return Scene(image, conditions, sharpness, typical, sigma_electrons)
+
+
+def describe(sharpness, crowding, sigma_electrons, noise_ratio):
+    """Turn image-wide measurements into the judge's inputs.
+
+    Parameters
+    ----------
+    sharpness : ndarray
+        Of the bright maxima, as `Scene.sharpness`.
+    crowding : ndarray
+        Fractions of pixels above 3, 10 and 100 sigma.
+    sigma_electrons : float
+        Background noise in electrons.
+    noise_ratio : float
+        Measured noise in units of the model's.
+
+    Returns
+    -------
+    ndarray
+    """
+    horizontal, vertical = np.maximum(sharpness[:, 0], 1e-3), np.maximum(sharpness[:, 1], 1e-3)
+    width = 2.355 / np.sqrt(np.maximum(horizontal, vertical))
+    bins = np.searchsorted(_EDGES, width)
+    even = abs(horizontal - vertical) < 0.3 * (horizontal + vertical)
+    parts = [
+        [np.log(sigma_electrons) / 3],
+        np.log10(np.asarray(crowding) + 1e-4) / 2,
+        [np.clip(np.log(max(noise_ratio, 0.05)), -1.5, 1.5)],
+        [np.log10(1 + len(sharpness)) / 2],
+    ]
+    for chosen in (bins[even], bins):
+        share = np.bincount(chosen, minlength=len(_EDGES) + 1) / (len(chosen) + 4)
+        parts.append(np.sqrt(share) * 2)
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _percentile(values, q):
+    values = values[np.isfinite(values)]
+    return float(np.percentile(values, q)) if values.size else 1.0
+
+
+def _whole(mesh):
+    """Fill boxes without good pixels by their nearest neighbour."""
+    missing = ~np.isfinite(mesh)
+    if missing.all():
+        return np.ones_like(mesh)
+    if missing.any():
+        nearest = ndimage.distance_transform_edt(
+            missing, return_distances=False, return_indices=True
+        )
+        mesh = mesh[tuple(nearest)]
+    return mesh
+
+
+def _smooth(mesh):
+    """Keep sources of the size of a box out of the background."""
+    return ndimage.median_filter(mesh, 3, mode="nearest") if min(mesh.shape) >= 3 else mesh

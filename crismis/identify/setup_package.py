@@ -1,0 +1,21 @@
+"""How the kernels of this room are compiled."""
+
+import sys
+
+from setuptools import Extension
+
+
+
+def get_extensions():
+    """Return the extension with the flags that let loops become vector code."""
+    here = "crismis/identify"
+    flags = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+    return [
+        Extension(
+            "crismis.identify._kernels",
+            [f"{here}/_kernels.pyx"],
+            include_dirs=[f"{here}/src"],
+            depends=[f"{here}/src/{n}" for n in ("judge.h", "judge_body.h", "measure.h")],
+            extra_compile_args=flags,
+        )
+    ]

@@ -1,0 +1,182 @@
+/* Kernels of the learned identification: normalize a tile, screen it, judge what remains.
+ *
+ * The template judge_body.h is compiled once per instruction set; the best one the processor
+ * has is taken at run time. Every candidate's arithmetic is independent of its neighbours in a
+ * block, so results depend neither on tiling nor on the number of threads.
+ */
+#ifndef CRISMIS_JUDGE_H
+#define CRISMIS_JUDGE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HALO 18   /* reach of the judge's window: 15 + 2 pixels, and one to spare */
+#define UNITS 48  /* hidden units handled at once; layer widths are multiples of it */
+#define NEAR 7    /* half-width of the full-resolution window */
+#define INNER 3   /* half-width of the ratio window and of the first stage's window */
+#define STEP 5    /* spacing, and size, of the boxes of the context window */
+#define N_NEAR ((2 * NEAR + 1) * (2 * NEAR + 1))
+#define N_INNER ((2 * INNER + 1) * (2 * INNER + 1))
+#define N_CONTEXT 40
+#define N_FIRST (N_INNER + 1)
+#define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
+
+typedef struct {
+    const float *electrons;
+    const uint8_t *bad;
+    int64_t rows, columns;
+    const float *background; /* mesh, or full plane where full_background is set */
+    int full_background;
+    const float *inverse_sigma; /* mesh */
+    int64_t mesh_rows, mesh_columns;
+    float sigma_electrons; /* typical background noise in electrons */
+} image_t;
+
+typedef struct {
+    int hidden; /* multiple of UNITS */
+    float floor_snr, floor_peak; /* numeric screen */
+    const float *first_weights, *first_bias, *first_out; /* N_FIRST x UNITS, UNITS, UNITS + 1 */
+    float first_cut;
+    const float *weights1, *bias1; /* N_FULL x hidden, hidden */
+    const float *weights2, *bias2; /* hidden x UNITS, UNITS */
+    const float *weights3;         /* UNITS + 1, the last one the bias */
+    const float *table;            /* calibrated logit at logits -16, -15.5 ... 16 */
+} model_t;
+
+#define N_TABLE 65
+
+typedef struct {
+    float *snr, *compressed, *context;
+    int64_t width, height;
+} planes_t;
+
+static int64_t reflect(int64_t i, int64_t n)
+{
+    if (n == 1) return 0;
+    int64_t period = 2 * (n - 1);
+    i %= period;
+    if (i < 0) i += period;
+    return i < n ? i : period - i;
+}
+
+/* Linear interpolation in a mesh whose boxes evenly divide the axis. */
+static void mesh_weights(int64_t i, int64_t size, int64_t boxes, int64_t *low, float *fraction)
+{
+    double x = (i + 0.5) * boxes / size - 0.5;
+    if (x < 0) x = 0;
+    if (x > boxes - 1) x = boxes - 1;
+    *low = (int64_t)x;
+    if (*low > boxes - 2) *low = boxes > 1 ? boxes - 2 : 0;
+    *fraction = boxes > 1 ? (float)(x - *low) : 0.0f;
+}
+
+static float calibrated(float logit, const float *table)
+{
+    float x = (logit + 16.0f) * 2.0f;
+    if (!(x > 0)) x = 0;
+    if (x > N_TABLE - 1.001f) x = N_TABLE - 1.001f;
+    int i = (int)x;
+    float value = table[i] + (x - i) * (table[i + 1] - table[i]);
+    return 1.0f / (1.0f + expf(-value));
+}
+
+#if defined(__GNUC__)
+#define GNU_VECTORS 1
+#else
+#define GNU_VECTORS 0
+#endif
+
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+
+#define NAME(x) JOIN(x, _any)
+#define TARGET
+#define VECTOR 4
+#define LANES 1
+#include "judge_body.h"
+#undef NAME
+#undef TARGET
+#undef VECTOR
+#undef LANES
+
+#if GNU_VECTORS && defined(__x86_64__)
+#define MANY_TARGETS 1
+#define NAME(x) JOIN(x, _avx2)
+#define TARGET __attribute__((target("avx2,fma")))
+#define VECTOR 8
+#define LANES 2
+#include "judge_body.h"
+#undef NAME
+#undef TARGET
+#undef VECTOR
+#undef LANES
+#define NAME(x) JOIN(x, _avx512)
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+#define VECTOR 16
+#define LANES 8
+#include "judge_body.h"
+#undef NAME
+#undef TARGET
+#undef VECTOR
+#undef LANES
+#else
+#define MANY_TARGETS 0
+#endif
+
+/* 0 plain, 1 AVX2, 2 AVX-512 */
+static int best_target(void)
+{
+#if MANY_TARGETS
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+    return 0;
+}
+
+static int allocate_planes(planes_t *p, int64_t rows, int64_t columns)
+{
+    p->height = rows + 2 * HALO;
+    p->width = columns + 2 * HALO;
+    size_t n = (size_t)(p->height * p->width);
+    p->snr = malloc(3 * n * sizeof(float));
+    p->compressed = p->snr + n;
+    p->context = p->snr + 2 * n;
+    return p->snr != NULL;
+}
+
+static int make_planes(const image_t *image, int64_t row, int64_t column, planes_t *planes, int target)
+{
+#if MANY_TARGETS
+    if (target == 2) return make_planes_avx512(image, row, column, planes);
+    if (target == 1) return make_planes_avx2(image, row, column, planes);
+#endif
+    return make_planes_any(image, row, column, planes);
+}
+
+/* Probability of every pixel of one tile; returns 0, or -1 when memory runs out. */
+static int judge_tile(const image_t *image, const model_t *model, int64_t row, int64_t column,
+                      int64_t rows, int64_t columns, float *out, int target)
+{
+    planes_t planes;
+    if (!allocate_planes(&planes, rows, columns)) return -1;
+    int status = make_planes(image, row, column, &planes, target);
+    if (status == 0) {
+#if MANY_TARGETS
+        if (target == 2)
+            status = judge_planes_avx512(image, model, &planes, row, column, out);
+        else if (target == 1)
+            status = judge_planes_avx2(image, model, &planes, row, column, out);
+        else
+#endif
+            status = judge_planes_any(image, model, &planes, row, column, out);
+    }
+    free(planes.snr);
+    return status;
+}
+
+#endif

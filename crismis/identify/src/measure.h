@@ -1,0 +1,117 @@
+/* Image statistics that come before judging: level and noise in boxes, and the widths of maxima. */
+#ifndef CRISMIS_MEASURE_H
+#define CRISMIS_MEASURE_H
+
+#include "judge.h"
+
+#define BOX_SAMPLES 1024
+
+/* k-th smallest value; reorders the array. */
+static float quickselect(float *a, int64_t n, int64_t k)
+{
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        float pivot = a[(low + high) / 2];
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (a[i] < pivot) i++;
+            while (a[j] > pivot) j--;
+            if (i <= j) {
+                float t = a[i];
+                a[i++] = a[j];
+                a[j--] = t;
+            }
+        }
+        if (k <= j)
+            high = j;
+        else if (k >= i)
+            low = i;
+        else
+            break;
+    }
+    return a[k];
+}
+
+/* Mean of the values between two ranks, so that coarse quantization does no harm. */
+static float middle_mean(float *a, int64_t n, double from, double to)
+{
+    float high = quickselect(a, n, (int64_t)(to * (n - 1)));
+    float low = quickselect(a, n, (int64_t)(from * (n - 1)));
+    double sum = 0;
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (a[i] >= low && a[i] <= high) {
+            sum += a[i];
+            count++;
+        }
+    return (float)(sum / count);
+}
+
+/* Level and pixel noise of the boxes of one mesh row; NaN where too few pixels are good. */
+static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t columns,
+                    int64_t mesh_rows, int64_t mesh_columns, int64_t box, float *level,
+                    float *noise)
+{
+    float values[BOX_SAMPLES], steps[BOX_SAMPLES];
+    int64_t top = box * rows / mesh_rows, bottom = (box + 1) * rows / mesh_rows;
+    for (int64_t m = 0; m < mesh_columns; m++) {
+        int64_t left = m * columns / mesh_columns, right = (m + 1) * columns / mesh_columns;
+        int64_t height = bottom - top, width = right - left, skip = 1, n = 0, d = 0;
+        while (((height + skip - 1) / skip) * width > BOX_SAMPLES) skip++;
+        for (int64_t y = top; y < bottom; y += skip)
+            for (int64_t x = left; x < right && n < BOX_SAMPLES; x++) {
+                int64_t at = y * columns + x;
+                if (bad[at]) continue;
+                values[n++] = data[at];
+                if (x + 1 < columns && !bad[at + 1]) steps[d++] = fabsf(data[at + 1] - data[at]);
+            }
+        int enough = 4 * n * skip > height * width && d > 0;
+        level[m] = enough ? middle_mean(values, n, 0.35, 0.65) : NAN;
+        /* 0.5586 = mean of a half-normal below its 80th percentile. */
+        noise[m] = enough ? middle_mean(steps, d, 0.0, 0.8) / (0.5586f * 1.41421356f) : NAN;
+    }
+}
+
+/* Of every bright local maximum of a tile: -ln(left right / centre^2), the same vertically,
+   and its signal to noise; returns how many were found (at most `room`). */
+static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, int64_t column,
+                           float least, float saturation, int64_t room, float *out,
+                           int64_t *counts)
+{
+    int64_t n = 0, width = p->width;
+    for (int64_t i = HALO; i < p->height - HALO; i++) {
+        int64_t y = row + i - HALO;
+        if (y < 1 || y >= im->rows - 1) continue;
+        for (int64_t j = HALO; j < width - HALO; j++) {
+            const float *s = p->snr + i * width + j;
+            float c = s[0];
+            counts[0] += c > 3;
+            counts[1] += c > 10;
+            counts[2] += c > 100;
+            if (!(c > least)) continue;
+            int64_t x = column + j - HALO;
+            if (x < 1 || x >= im->columns - 1 || n >= room) continue;
+            if (c <= s[-1] || c < s[1] || c <= s[-width] || c < s[width] || c <= s[-width - 1] ||
+                c <= s[-width + 1] || c < s[width - 1] || c < s[width + 1])
+                continue;
+            if (!(im->electrons[y * im->columns + x] < saturation)) continue;
+            float ends[2][2] = {{s[-1], s[1]}, {s[-width], s[width]}};
+            for (int axis = 0; axis < 2; axis++) {
+                float a = ends[axis][0] > 0.5f ? ends[axis][0] : 0.5f;
+                float b = ends[axis][1] > 0.5f ? ends[axis][1] : 0.5f;
+                out[4 * n + axis] = 2 * logf(c) - logf(a) - logf(b);
+            }
+            /* Contrast against the ring two pixels away. */
+            float ring = 0;
+            for (int k = -2; k <= 2; k++)
+                ring += s[-2 * width + k] + s[2 * width + k] +
+                        (abs(k) < 2 ? s[k * width - 2] + s[k * width + 2] : 0);
+            out[4 * n + 2] = c;
+            out[4 * n + 3] = ring / (16.0f * c);
+            n++;
+        }
+    }
+    return n;
+}
+
+#endif

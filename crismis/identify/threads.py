@@ -1,0 +1,25 @@
+"""Small tasks on a few threads; the kernels release the GIL, so plain threads suffice."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["default_threads", "run_tasks"]
+
+
+def default_threads():
+    """Return ``OMP_NUM_THREADS`` where it is set, else the processors this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_tasks(function, items, n_threads):
+    """Call a function for every item, on ``n_threads`` threads; results in the items' order."""
+    items = list(items)
+    if n_threads <= 1 or len(items) <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, items))

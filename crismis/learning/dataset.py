@@ -1,0 +1,173 @@
+"""Training samples of the identification: what the judge sees of a candidate, with its label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..identify import _kernels
+from ..identify.sampling import measure_scene
+
+__all__ = ["FLOOR_PEAK", "FLOOR_SNR", "Samples", "candidates", "gather", "sample_field"]
+
+FLOOR_SNR = 1.5
+FLOOR_PEAK = 2.5
+NEAR, INNER, STEP = 7, 3, 5
+
+
+@dataclass
+class Samples:
+    """Inputs, image-wide conditions, labels and weights of candidates.
+
+    Parameters
+    ----------
+    inputs : ndarray
+        float16, shape ``(n, INPUTS)``.
+    conditions : ndarray
+        float32, one row per field.
+    field : ndarray
+        Row of ``conditions`` of each candidate.
+    labels : ndarray
+        uint8, 1 for a hit.
+    weights : ndarray
+        How many candidates each one stands for, float32.
+    """
+
+    inputs: np.ndarray
+    conditions: np.ndarray
+    field: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def join(cls, parts):
+        """Join the samples of several fields or files."""
+        offsets = np.cumsum([0] + [len(p.conditions) for p in parts[:-1]])
+        return cls(
+            np.concatenate([p.inputs for p in parts]),
+            np.concatenate([p.conditions for p in parts]),
+            np.concatenate([p.field + o for p, o in zip(parts, offsets, strict=True)]),
+            np.concatenate([p.labels for p in parts]),
+            np.concatenate([p.weights for p in parts]),
+        )
+
+
+def orientations():
+    """Return the eight permutations of the inputs under turns and reflections.
+
+    Returns
+    -------
+    ndarray
+        Integers, shape ``(8, INPUTS)``; the first row changes nothing.
+    """
+    first = np.arange(_kernels.INPUTS)
+    near = first[: (2 * NEAR + 1) ** 2].reshape(2 * NEAR + 1, -1)
+    inner = first[near.size : near.size + (2 * INNER + 1) ** 2].reshape(2 * INNER + 1, -1)
+    start = near.size + inner.size + 1
+    context = np.full((7, 7), -1)
+    outer = np.ones((7, 7), bool)
+    outer[2:5, 2:5] = False
+    context[outer] = np.arange(start, start + 40)
+    rows = []
+    for flip in (False, True):
+        for turns in range(4):
+            parts = [np.rot90(g[:, ::-1] if flip else g, turns) for g in (near, inner, context)]
+            rows.append(
+                np.concatenate(
+                    [parts[0].ravel(), parts[1].ravel(), [start - 1], parts[2][outer]]
+                )
+            )
+    return np.array(rows)
+
+
+def candidates(planes, bad):
+    """Flat indices, in the bordered planes, of the pixels that the screen lets through."""
+    reach = _kernels.REACH
+    snr = planes[0]
+    peak = ndimage.maximum_filter(snr, 3)
+    inside = np.zeros(snr.shape, bool)
+    inside[reach:-reach, reach:-reach] = ~bad
+    return np.flatnonzero(inside & (snr > FLOOR_SNR) & (peak > FLOOR_PEAK))
+
+
+def gather(planes, places, sigma_electrons):
+    """Inputs of the judge for candidates, as the kernels see them.
+
+    Parameters
+    ----------
+    planes : ndarray
+        What `crismis.identify._kernels.Image.planes` returned.
+    places : ndarray
+        Flat indices of `candidates`.
+    sigma_electrons : float
+
+    Returns
+    -------
+    ndarray
+        float32, shape ``(n, INPUTS)``.
+    """
+    width = planes.shape[2]
+    snr, compressed, context = planes.reshape(3, -1)
+
+    def offsets(half, step=1):
+        axis = np.arange(-half, half + 1) * step
+        return (axis[:, None] * width + axis).ravel()
+
+    centre = snr[places]
+    ratio = snr[places[:, None] + offsets(INNER)] / np.maximum(centre, 1)[:, None]
+    far = offsets(3, STEP).reshape(7, 7)
+    outer = np.ones((7, 7), bool)
+    outer[2:5, 2:5] = False
+    return np.concatenate(
+        [
+            compressed[places[:, None] + offsets(NEAR)],
+            np.clip(ratio, -1, 4),
+            np.log1p(np.maximum(centre, 0) / sigma_electrons)[:, None],
+            context[places[:, None] + far[outer]],
+        ],
+        axis=1,
+    )
+
+
+def sample_field(field, rng, hits=400, others=500):
+    """Draw training samples from a field.
+
+    Parameters
+    ----------
+    field : `crismis.learning.fields.Field`
+    rng : `numpy.random.Generator`
+    hits, others : int
+        At most so many hit and clean pixels; faint candidates are drawn less often, and
+        their weights say so.
+
+    Returns
+    -------
+    Samples
+    """
+    scene = measure_scene(
+        field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation
+    )
+    planes = scene.image.planes(0, 0, *field.electrons.shape)
+    reach = _kernels.REACH
+    labels = np.pad(field.labels, reach, constant_values=2).ravel()
+    places = candidates(planes, field.bad)
+    places = places[labels[places] != 2]
+    is_hit = labels[places] == 1
+    snr = planes[0].ravel()[places]
+    rate = np.where(is_hit, 1.0, np.where(snr > 4, 1.0, 0.35))
+    for chosen, most in ((is_hit, hits), (~is_hit, others)):
+        total = rate[chosen].sum()
+        if total > most:
+            rate[chosen] *= most / total
+    taken = rng.uniform(size=places.size) < rate
+    places = places[taken]
+    n = places.size
+    return Samples(
+        gather(planes, places, scene.sigma_electrons).astype(np.float16),
+        scene.conditions[None],
+        np.zeros(n, np.int32),
+        labels[places].astype(np.uint8),
+        (1 / rate[taken]).astype(np.float32),
+    )
+
+

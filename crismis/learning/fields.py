@@ -1,0 +1,211 @@
+"""Training fields: a scene, a detector and hits with the truth of every pixel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from .particles import random_deposit
+from .scenes import random_scene
+
+__all__ = ["Field", "random_field"]
+
+
+@dataclass
+class Field:
+    """One labelled exposure.
+
+    Parameters
+    ----------
+    electrons : ndarray
+        The image, float32, in electrons where the gain is known.
+    labels : ndarray
+        uint8: 0 clean, 1 hit, 2 undecidable.
+    gain, readnoise, saturation : float
+        As the judge will be told them; NaN (infinity for the saturation) where unknown.
+    kind : str
+        What the scene was.
+    group : int
+        Fields of one exposure or seed belong together when data are split.
+    """
+
+    electrons: np.ndarray
+    labels: np.ndarray
+    gain: float
+    readnoise: float
+    saturation: float
+    kind: str
+    group: int
+    bad: np.ndarray | None = None
+
+
+def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgrounds=()):
+    """Draw a field; the same seed gives the same field.
+
+    Parameters
+    ----------
+    seed : int
+    kind : str
+        A kind of `random_scene`, or ``"real"`` for one of ``backgrounds``.
+    shape : tuple of int
+    footprints, psfs : sequence of ndarray
+        Real tracks in electrons and real point-spread functions.
+    backgrounds : sequence of (ndarray, ndarray, float, float)
+        Real images in data units, their undecidable pixels, gain and read noise (electrons).
+
+    Returns
+    -------
+    Field
+    """
+    rng = np.random.default_rng([7411, seed])
+    area = shape[0] * shape[1]
+    count = rng.poisson(10 ** rng.uniform(-4.3, -2.3) * area)
+    deposit = random_deposit(rng, shape, count, footprints)
+    if kind == "real":
+        return _on_real(rng, seed, deposit, backgrounds, shape)
+    readnoise = float(np.exp(rng.uniform(np.log(1.5), np.log(15))))
+    scene = random_scene(rng, shape, kind, psfs)
+    sky = 10 ** rng.uniform(-1.5, 3.3)
+    if rng.uniform() < 0.2:
+        sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
+    clean = scene + sky
+    well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
+    if rng.uniform() < 0.25 and deposit.any():
+        deposit = _cte_trail(rng, deposit)
+    total = clean + deposit
+    sigma = np.sqrt(readnoise**2 + clean)
+    hot, columns = _defects(rng, shape, sigma)
+    image = rng.poisson(np.minimum(total + hot, 1e7)).astype(float)
+    image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
+    saturated = image >= 0.98 * well
+    image += columns + _read_noise(rng, shape, readnoise)
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[deposit > 0.3 * sigma] = 2
+    labels[deposit > 3 * sigma] = 1
+    labels[(hot > 2 * sigma) & (labels != 1)] = 2
+    labels[saturated & (clean > 0.5 * well)] = 0
+    labels[saturated & (deposit > 0) & (clean > 0.5 * well)] = 2
+    gain, known_noise = 1.0, readnoise
+    saturation = 0.95 * well if rng.uniform() < 0.6 else np.inf
+    if rng.uniform() < 0.3:
+        image -= rng.uniform(0.5, 1.02) * np.median(image)  # sky already subtracted
+    if rng.uniform() < 0.2:
+        image, scale = _data_numbers(rng, image, well)
+        saturation, gain, known_noise = saturation / scale, np.nan, np.nan
+    bad = rng.uniform(size=shape) < 3e-4 if rng.uniform() < 0.3 else np.zeros(shape, bool)
+    return Field(
+        image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad
+    )
+
+
+def _on_real(rng, seed, deposit, backgrounds, shape):
+    image, undecidable, gain, readnoise = backgrounds[rng.integers(len(backgrounds))]
+    rows, columns = (min(a, b) for a, b in zip(image.shape, shape, strict=True))
+    top = rng.integers(image.shape[0] - rows + 1)
+    left = rng.integers(image.shape[1] - columns + 1)
+    window = (slice(top, top + rows), slice(left, left + columns))
+    image = _turn(rng, np.stack([image[window], undecidable[window]]))
+    undecidable, image = image[1] > 0, image[0].astype(float)
+    rows, columns = image.shape
+    deposit = deposit[:rows, :columns] / gain
+    smooth = ndimage.median_filter(image, 5)
+    step = np.median(abs(np.diff(image, axis=1))) / 0.954
+    base = np.percentile(smooth, 5)
+    sigma = np.sqrt(
+        max(step, readnoise / gain) ** 2 + np.maximum(smooth - base, 0) / gain + (0.3 / gain) ** 2
+    )
+    noise = rng.normal(size=image.shape) * np.sqrt(deposit / gain)
+    image = image + np.maximum(deposit + noise, 0)
+    labels = np.zeros(image.shape, dtype=np.uint8)
+    labels[undecidable | (deposit > 0.3 * sigma)] = 2
+    labels[deposit > 3 * sigma] = 1
+    known = rng.uniform() < 0.6
+    scale = gain if known else 1.0
+    return Field(
+        (image * scale).astype(np.float32),
+        labels,
+        1.0 if known else np.nan,
+        readnoise if known else np.nan,
+        np.inf,
+        "real",
+        seed,
+        ~np.isfinite(image),
+    )
+
+
+def _turn(rng, stack):
+    stack = np.rot90(stack, int(rng.integers(4)), (1, 2))
+    return stack[:, :, ::-1] if rng.uniform() < 0.5 else stack
+
+
+def _cte_trail(rng, deposit):
+    """Charge left behind at readout: a short exponential tail along one axis."""
+    lost = np.exp(rng.uniform(np.log(0.003), np.log(0.08)))
+    length = rng.uniform(1, 8)
+    kernel = np.exp(-np.arange(1, 25) / length)
+    kernel = np.concatenate([np.zeros(24), [0], kernel / kernel.sum()])
+    if rng.uniform() < 0.5:
+        kernel = kernel[::-1]
+    axis = int(rng.integers(2))
+    tail = ndimage.convolve1d(deposit, kernel, axis=axis, mode="constant")
+    return np.maximum(deposit * (1 - lost) + lost * tail, 0)
+
+
+def _defects(rng, shape, sigma):
+    """Hot pixels (extra charge) and bad columns (extra level)."""
+    hot, columns = np.zeros(shape), np.zeros(shape)
+    if rng.uniform() < 0.4:
+        n = rng.poisson(10 ** rng.uniform(-5, -3) * hot.size)
+        at = tuple(rng.integers(0, s, n) for s in shape)
+        hot[at] = np.median(sigma) * 10 ** rng.uniform(0.3, 3, n)
+        if rng.uniform() < 0.3:
+            hot = _cte_trail(rng, hot)
+    if rng.uniform() < 0.12:
+        for _ in range(rng.integers(1, 5)):
+            j, start = rng.integers(shape[1]), rng.integers(-shape[0] // 2, shape[0])
+            columns[max(start, 0) :, j] += np.median(sigma) * rng.normal(0, 8)
+    return hot, columns
+
+
+def _read_noise(rng, shape, readnoise):
+    noise = rng.normal(0, readnoise, shape)
+    if rng.uniform() < 0.1:
+        noise += rng.normal(0, rng.uniform(0.1, 0.8) * readnoise, (shape[0], 1))
+    if rng.uniform() < 0.05:  # correlated, as after resampling
+        kernel = rng.uniform(0.1, 0.5)
+        noise = ndimage.convolve(noise, [[0, kernel, 0], [kernel, 1, kernel], [0, kernel, 0]])
+    return noise
+
+
+def _bleed(image, well):
+    """Let charge above the full well spill along columns, conserving it."""
+    image = image.copy()
+    for j in np.flatnonzero((image > well).any(axis=0)):
+        column = image[:, j]
+        for i in np.flatnonzero(column > well):
+            excess = column[i] - well
+            if excess <= 0:
+                continue
+            column[i] = well
+            for step in range(1, len(column)):
+                for k in (i - step, i + step):
+                    if 0 <= k < len(column) and excess > 0:
+                        room = max(well - column[k], 0)
+                        taken = min(room, excess / 2 if k < i else excess)
+                        column[k] += taken
+                        excess -= taken
+                if excess <= 1:
+                    break
+    return image
+
+
+def _data_numbers(rng, image, well):
+    """Digitize with an unknown gain, sometimes to 8 bits, sometimes with a pedestal."""
+    if rng.uniform() < 0.6:
+        scale = np.exp(rng.uniform(np.log(0.5), np.log(20)))
+        top = 65535
+    else:
+        scale = max(np.percentile(image, 99.9) / rng.uniform(40, 250), 0.3)
+        top = 255
+    pedestal = rng.uniform(0, 30) if rng.uniform() < 0.5 else 0.0
+    return np.clip(np.round(image / scale + pedestal), 0, top), scale
