@@ -1,3 +1,4 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Judge every pixel of an image: screen, small network, large network, calibrated probability."""
 
 import functools
@@ -79,9 +80,7 @@ class Judge:
         if not 0 < hit_fraction < 1:
             raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
         trained = self.card["hit_fraction"]
-        return float(
-            np.log(hit_fraction / (1 - hit_fraction)) - np.log(trained / (1 - trained))
-        )
+        return float(np.log(hit_fraction / (1 - hit_fraction)) - np.log(trained / (1 - trained)))
 
 
 @functools.lru_cache(maxsize=16)
@@ -135,9 +134,7 @@ def choose_model(frame, scene):
     return "space"
 
 
-def hit_probability(
-    frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_threads=None
-):
+def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_threads=None):
     """Probability of every pixel to hold charge of a particle.
 
     Parameters
@@ -177,7 +174,5 @@ def hit_probability(
     judge = model if isinstance(model, Judge) else load_judge(model)
     log_odds = 0.0 if hit_fraction is None else judge.log_odds(hit_fraction)
     network = judge.network(scene.conditions, log_odds)
-    run_tasks(
-        lambda tile: network.judge(scene.image, *tile, out), tiles(out.shape), n_threads
-    )
+    run_tasks(lambda tile: network.judge(scene.image, *tile, out), tiles(out.shape), n_threads)
     return out

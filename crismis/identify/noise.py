@@ -1,5 +1,7 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Level and noise of an image: by gain and read noise where known, from the pixels where not."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,11 +140,9 @@ def _lower_envelope(level, variance):
     level, variance = level[order], variance[order]
     bins = int(np.clip(len(level) // 16, 1, 16))
     edges = np.linspace(0, len(level), bins + 1).astype(int)
-    centre = np.array([level[a:b].mean() for a, b in zip(edges, edges[1:], strict=False)])
+    centre = np.array([level[a:b].mean() for a, b in itertools.pairwise(edges)])
     quantile = 30 if len(level) >= 16 else 50
-    lower = np.array(
-        [np.percentile(variance[a:b], quantile) for a, b in zip(edges, edges[1:], strict=False)]
-    )
+    lower = np.array([np.percentile(variance[a:b], quantile) for a, b in itertools.pairwise(edges)])
     return centre, lower, np.diff(edges).astype(float)
 
 

@@ -1,4 +1,5 @@
-"""What an image says of itself before any pixel is judged: level, noise, and how sharp stars are."""
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""What an image says of itself before any pixel is judged: level, noise, sharpness of stars."""
 
 from dataclasses import dataclass
 

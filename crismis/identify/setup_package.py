@@ -1,9 +1,9 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """How the kernels of this room are compiled."""
 
 import sys
 
 from setuptools import Extension
-
 
 
 def get_extensions():

@@ -1,3 +1,4 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Small tasks on a few threads; the kernels release the GIL, so plain threads suffice."""
 
 import os

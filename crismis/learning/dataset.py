@@ -1,3 +1,4 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Training samples of the identification: what the judge sees of a candidate, with its label."""
 
 from dataclasses import dataclass
@@ -73,9 +74,7 @@ def orientations():
         for turns in range(4):
             parts = [np.rot90(g[:, ::-1] if flip else g, turns) for g in (near, inner, context)]
             rows.append(
-                np.concatenate(
-                    [parts[0].ravel(), parts[1].ravel(), [start - 1], parts[2][outer]]
-                )
+                np.concatenate([parts[0].ravel(), parts[1].ravel(), [start - 1], parts[2][outer]])
             )
     return np.array(rows)
 
@@ -169,5 +168,3 @@ def sample_field(field, rng, hits=400, others=500):
         labels[places].astype(np.uint8),
         (1 / rate[taken]).astype(np.float32),
     )
-
-

@@ -1,3 +1,4 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Training fields: a scene, a detector and hits with the truth of every pixel."""
 
 from dataclasses import dataclass
@@ -93,9 +94,7 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
         image, scale = _data_numbers(rng, image, well)
         saturation, gain, known_noise = saturation / scale, np.nan, np.nan
     bad = rng.uniform(size=shape) < 3e-4 if rng.uniform() < 0.3 else np.zeros(shape, bool)
-    return Field(
-        image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad
-    )
+    return Field(image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad)
 
 
 def _on_real(rng, seed, deposit, backgrounds, shape):

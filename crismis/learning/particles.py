@@ -1,3 +1,4 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Quick random particle tracks as charge packets, for training fields by the thousand."""
 
 import numpy as np

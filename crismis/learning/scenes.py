@@ -1,3 +1,4 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Random scenes without hits, of many kinds, and the detector's signature on them."""
 
 import numpy as np
@@ -299,9 +300,7 @@ def trails(rng, shape, phases):
     scene = np.zeros(shape)
     count = rng.poisson(10 ** rng.uniform(-4.5, -3) * shape[0] * shape[1]) + 1
     small = phases[:, :, *([slice(phases.shape[2] // 2 - 6, phases.shape[2] // 2 + 7)] * 2)]
-    for y, x, flux in zip(
-        *_place(rng, shape, count, 40), _fluxes(rng, count, 2.5, 6), strict=True
-    ):
+    for y, x, flux in zip(*_place(rng, shape, count, 40), _fluxes(rng, count, 2.5, 6), strict=True):
         add_stars(scene, y + dy, x + dx, np.full(t.size, flux / t.size), small)
     return scene
 

@@ -1,4 +1,7 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Fit the judge's networks; PyTorch does the arithmetic, and only here."""
+
+import itertools
 
 import numpy as np
 
@@ -74,7 +77,7 @@ def fit_network(
     weight = torch.from_numpy(np.minimum(samples.weights, 12).astype(np.float32))
     sizes = [len(columns) + CONDITIONS, *layers, 1]
     modules = []
-    for a, b in zip(sizes[:-1], sizes[1:], strict=True):
+    for a, b in itertools.pairwise(sizes):
         modules += [torch.nn.Linear(a, b), torch.nn.ReLU()]
     network = torch.nn.Sequential(*modules[:-1])
     mean, scale = _moments(samples, columns, turns)

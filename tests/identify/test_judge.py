@@ -1,0 +1,78 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from crismis.errors import ModelError
+from crismis.identify.judge import hit_probability, load_judge
+
+
+def make_frame(electrons, bad=None, gain=1.0, readnoise=5.0):
+    electrons = np.ascontiguousarray(electrons, dtype=np.float32)
+    bad = ~np.isfinite(electrons) | (False if bad is None else bad)
+    return SimpleNamespace(
+        electrons=electrons,
+        bad=bad,
+        gain=gain,
+        readnoise=readnoise,
+        background=None,
+        variance=None,
+        saturation=np.inf,
+    )
+
+
+@pytest.fixture
+def sky():
+    rng = np.random.default_rng(7)
+    return rng.poisson(60, (600, 530)) + rng.normal(0, 5, (600, 530))
+
+
+def add_track(image, row, column, charge=700.0):
+    for k in range(6):
+        image[row + k // 2, column + k] += charge
+    return image
+
+
+def test_track_in_an_empty_field_is_found_and_nothing_else(sky):
+    image = add_track(sky, 300, 200)
+    probability = hit_probability(make_frame(image))
+    on_track = [probability[300 + k // 2, 200 + k] for k in range(6)]
+    assert min(on_track) > 0.9
+    assert (probability > 0.5).sum() <= 12
+
+
+def test_the_number_of_threads_changes_no_bit(sky):
+    frame = make_frame(add_track(sky, 255, 253))
+    one, two, five = (hit_probability(frame, n_threads=n) for n in (1, 2, 5))
+    assert np.array_equal(one, two)
+    assert np.array_equal(one, five)
+
+
+@pytest.mark.parametrize("row", [0, 1, 597])
+def test_tracks_at_edges_are_found(sky, row):
+    image = sky.copy()
+    image[row, 100:106] += 900
+    assert hit_probability(make_frame(image))[row, 100:106].min() > 0.5
+
+
+def test_tracks_beside_bad_pixels_are_found(sky):
+    image = add_track(sky, 300, 200)
+    image[299, 195:210] = np.nan
+    probability = hit_probability(make_frame(image))
+    assert min(probability[300 + k // 2, 200 + k] for k in range(6)) > 0.5
+    assert (probability[299, 195:210] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (5, 5), (1, 1), (0, 4)])
+def test_tiny_images_work(shape):
+    assert hit_probability(make_frame(np.full(shape, 100.0))).shape == shape
+
+
+def test_a_constant_image_has_no_hits():
+    assert (hit_probability(make_frame(np.full((80, 70), 100.0))) < 0.5).all()
+
+
+def test_unknown_models_are_named():
+    with pytest.raises(ModelError, match="moon"):
+        load_judge("moon")
