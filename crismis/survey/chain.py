@@ -19,7 +19,7 @@ from ..detectors import get_detector
 from ..errors import IngestError
 from ..headers import Facts
 from ..taxonomy import Category
-from .products import identity, write_cleaned, write_overlay
+from .products import as_text, identity, write_cleaned, write_overlay
 from .schema import TABLES, arrow_schema
 
 __all__ = ["Settings", "error_row", "process_file", "to_arrow"]
@@ -135,11 +135,12 @@ def to_arrow(rows, events):
     """
     import pyarrow as pa
 
-    rows = [{k: _text(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    rows = [{k: as_text(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
     exposures = pa.Table.from_pylist(rows, schema=arrow_schema("exposures"))
     schema = arrow_schema("events")
     tables = [
-        pa.table([_arrow_column(columns, f) for f in schema], schema=schema) for columns in events
+        pa.table([_arrow_column(c, f, len(c["label"])) for f in schema], schema=schema)
+        for c in events
     ]
     return exposures, pa.concat_tables(tables) if tables else schema.empty_table()
 
@@ -227,41 +228,33 @@ _RATE = ("live_area", "live_time", "rate", "rate_lower", "rate_upper", "lost_fra
 
 
 def _event_columns(events, row):
-    n = len(events)
     columns = {name: events[name] for name in events.colnames}
     if events["charge"].unit != u.electron:
         for name in ("charge", "peak"):
             columns[f"{name}_dn"] = columns.pop(name).value
         for name in ("background", "noise"):
             columns.pop(name, None)
-    columns |= {
-        "exposure_id": np.full(n, row["exposure_id"]),
-        "date": [row["date"]] * n,
-        "instrument": [row["instrument"]] * n,
-    }
-    return columns
+    constant = {name: row[name] for name in ("exposure_id", "date", "instrument")}
+    return columns | constant
 
 
 _UNITS = {name: unit for name, _, unit, _ in TABLES["events"]}
 
 
-def _arrow_column(columns, field):
+def _arrow_column(columns, field, n):
     import pyarrow as pa
 
-    n = len(columns["exposure_id"])
     values = columns.get(field.name)
     if values is None:
         return pa.nulls(n, field.type)
-    unit = _UNITS[field.name]
+    if np.ndim(values) == 0:
+        return pa.repeat(pa.scalar(values, field.type), n)
     if isinstance(values, u.Quantity) and values.unit != u.dimensionless_unscaled:
-        values = values.to_value(unit)
-    if pa.types.is_string(field.type) or pa.types.is_timestamp(field.type):
-        return pa.array([v if v is None else _plain(v) for v in values], field.type)
-    return pa.array(np.asarray(values), field.type, from_pandas=True)
-
-
-def _plain(value):
-    return str(value) if isinstance(value, str) else value
+        values = values.to_value(_UNITS[field.name])
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+        return pa.array(values, from_pandas=True).cast(field.type)
+    return pa.array(values).cast(field.type)
 
 
 def _fingerprint(path):
@@ -315,10 +308,6 @@ def _date(text):
 
 def _known(*numbers):
     return next((float(x) for x in numbers if x is not None and np.isfinite(x)), None)
-
-
-def _text(value):
-    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _describe(thing):

@@ -10,11 +10,12 @@ from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from ..errors import CatalogError
 from .catalog import CatalogWriter
 from .chain import Settings, error_row, process_file, to_arrow
 from .folder import OutputFolder
 from .inputs import gather_inputs
-from .products import product_names
+from .products import as_text, product_names
 
 __all__ = ["Summary", "run"]
 
@@ -90,7 +91,7 @@ def run(
     overlay=None,
     overwrite=False,
     update=False,
-    time_limit=None,
+    time_limit=3600.0,
     memory_limit="auto",
     progress=False,
     on_start=None,
@@ -124,7 +125,9 @@ def run(
     update : bool
         Do those files anew whose checksum, settings or models differ from the catalog's.
     time_limit : float, optional
-        Seconds that a file may take; then its worker is ended and the file counts as failed.
+        Seconds that a file may take; then its worker process is ended and started again, and
+        the file counts as failed. Without effect inside this process and on clusters whose
+        workers have no nanny to start them again.
     memory_limit : str or int
         For each worker process on this machine, as Dask understands it (``"4 GB"``). A file
         that ends its worker three times counts as failed.
@@ -163,10 +166,10 @@ def run(
             log.info("skipped %s: %s", path, reason)
         tasks = _plan(files, writer.known, settings, summary, overwrite, update)
         log.info("%d files, %d to do, settings %s", len(files), len(tasks), settings.digest())
-        gatherer = _Gatherer(writer, folder, summary, len(tasks), started)
+        gatherer = _Gatherer(writer, folder, summary, len(tasks), started, overwrite)
         try:
             with (
-                _cluster(client, workers, len(tasks), time_limit, memory_limit) as pool,
+                _cluster(client, workers, len(tasks), memory_limit) as pool,
                 _bar(len(tasks), progress) as advance,
             ):
                 settings = replace(settings, options=_with_threads(settings, pool))
@@ -198,8 +201,8 @@ def _check(settings, workers, time_limit, client):
         raise ValueError(f"workers must not be negative, got {workers}")
     if time_limit is not None and time_limit <= 0:
         raise ValueError(f"time_limit must be positive, got {time_limit}")
-    if time_limit is not None and workers == 0 and client is None:
-        raise ValueError("time_limit needs a worker process: give workers=1 or more")
+    if client is not None and client.asynchronous:
+        raise ValueError("client must not be asynchronous")
 
 
 def _plan(files, known, settings, summary, overwrite, update):
@@ -209,7 +212,7 @@ def _plan(files, known, settings, summary, overwrite, update):
     digest = settings.digest()
     tasks = []
     for path in files:
-        row = known.get(path)
+        row = known.get(as_text(path))
         if row is None or overwrite or not row.ok:
             tasks.append(_Task(path, stems[path]))
         elif update:
@@ -235,8 +238,9 @@ def _touched(path, row):
 class _Gatherer:
     """Collects rows, writes them to the catalog by batches, keeps the state up to date."""
 
-    def __init__(self, writer, folder, summary, total, started):
+    def __init__(self, writer, folder, summary, total, started, overwrite):
         self.writer, self.folder, self.summary = writer, folder, summary
+        self.overwrite = overwrite
         self.total, self.started, self.link = total, started, None
         self._rows, self._counts, self._since = [], [0, 0], time.monotonic()
         self._state("running")
@@ -247,6 +251,8 @@ class _Gatherer:
             return
         exposures, events = result
         self._count(path, exposures, events)
+        if self._keeps(path, exposures):
+            return
         self._rows.append(result)
         self._counts[0] += exposures.num_rows
         self._counts[1] += events.num_rows
@@ -257,6 +263,16 @@ class _Gatherer:
         ):
             self.flush()
         self._state("running")
+
+    def _keeps(self, path, exposures):
+        """Whether good rows stay, as their file cannot be done again."""
+        known = self.writer.known.get(as_text(path))
+        return (
+            not self.overwrite
+            and known is not None
+            and known.ok
+            and set(exposures["status"].to_pylist()) == {"error"}
+        )
 
     def flush(self):
         import pyarrow as pa
@@ -275,8 +291,7 @@ class _Gatherer:
             raise
         finally:
             self.summary.seconds = time.monotonic() - self.started
-            with contextlib.suppress(OSError):
-                self._state(phase, force=True)
+            self._state(phase, force=True)
 
     def _count(self, path, exposures, events):
         errors = [e for e in exposures["error"].to_pylist() if e is not None]
@@ -301,17 +316,25 @@ class _Gatherer:
             self.summary.errors.append((path, errors[0]))
 
     def _state(self, phase, *, force=False):
-        seconds = time.monotonic() - self.started
-        self.folder.save(
-            self.summary.to_dict()
-            | {"phase": phase, "to_do": self.total, "seconds": seconds, "dashboard": self.link},
-            force=force,
-        )
+        state = self.summary.to_dict() | {
+            "phase": phase,
+            "to_do": self.total,
+            "seconds": time.monotonic() - self.started,
+            "dashboard": self.link,
+        }
+        # A full disk must not stop the run here: it shows where results are written.
+        with contextlib.suppress(OSError):
+            self.folder.save(state, force=force)
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record):
+        """Go on without a log where the disk is full."""
 
 
 @contextlib.contextmanager
 def _log_file(folder):
-    handler = logging.FileHandler(folder / "crismis.log", encoding="utf-8")
+    handler = _LogFile(folder / "crismis.log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = log.level
     log.addHandler(handler)
@@ -346,14 +369,13 @@ def _bar(total, wanted):
 
 
 @contextlib.contextmanager
-def _cluster(client, workers, n_tasks, time_limit, memory_limit):
+def _cluster(client, workers, n_tasks, memory_limit):
     """Give the Dask client to use, or None to work inside this process."""
     if client is not None:
-        _check_client(client, time_limit)
         yield client
         return
     if workers is None:
-        workers = min(_cores(), n_tasks) if n_tasks > 1 or time_limit else 0
+        workers = min(_cores(), n_tasks) if n_tasks > 1 else 0
     if workers == 0 or n_tasks == 0:
         yield None
         return
@@ -374,17 +396,6 @@ def _cluster(client, workers, n_tasks, time_limit, memory_limit):
         Client(cluster) as local,
     ):
         yield local
-
-
-def _check_client(client, time_limit):
-    if client.asynchronous:
-        raise ValueError("client must not be asynchronous")
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    if time_limit and any(not worker.get("nanny") for worker in workers.values()):
-        raise ValueError(
-            "time_limit ends the worker of a file, and some workers of this cluster have no "
-            "nanny to start them again: start them with a nanny, or give no time_limit"
-        )
 
 
 def _cores():
@@ -424,7 +435,10 @@ class _Mapping:
 
     def __init__(self, client, output, settings, time_limit):
         self.client, self.time_limit = client, time_limit
-        self._fixed = (output, settings, time_limit)
+        if time_limit and not self._all_come_back():
+            log.warning("no time limit: some workers have no nanny to start them again")
+            self.time_limit = None
+        self._fixed = (output, settings, self.time_limit)
         self._running, self._died = {}, {}
 
     def over(self, tasks):
@@ -448,6 +462,10 @@ class _Mapping:
                 suspects.append(task)
             else:
                 yield task.path, answer
+
+    def _all_come_back(self):
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return all(worker.get("nanny") for worker in workers)
 
     def _width(self):
         return 2 * max(sum(self.client.nthreads().values()), 1)

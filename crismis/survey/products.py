@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from .. import __version__
 
-__all__ = ["identity", "product_names", "write_cleaned", "write_overlay"]
+__all__ = ["as_text", "identity", "product_names", "write_cleaned", "write_overlay"]
 
 _SUFFIX = re.compile(
     r"\.(fits?|fts|imq|img|lbl|xml|cub|vic|vicar|tiff?|png|jpe?g)(\.(gz|fz|bz2|xz|z))?$|\.(gz|fz)$",
@@ -26,6 +26,11 @@ def identity(*parts):
     """Return 63 bits that name something by its parts, the same on every machine."""
     digest = blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogateescape"), digest_size=8)
     return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def as_text(path):
+    """Return a path as the catalog holds it: valid text, whatever bytes the path is made of."""
+    return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
 def product_names(paths, taken):
@@ -47,10 +52,10 @@ def product_names(paths, taken):
     owners = {stem.casefold(): path for path, stem in taken.items()}
     names = {}
     for path in paths:
-        stem = taken.get(path) or _safe(Path(path).name)
-        if owners.setdefault(stem.casefold(), path) != path:
+        stem = taken.get(as_text(path)) or _safe(Path(path).name)
+        if owners.setdefault(stem.casefold(), as_text(path)) != as_text(path):
             stem = f"{stem}-{identity(path):016x}"
-            owners[stem.casefold()] = path
+            owners[stem.casefold()] = as_text(path)
         names[path] = stem
     return names
 
