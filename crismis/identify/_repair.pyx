@@ -1,0 +1,221 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Compiled kernels of repair: each hit from its nearest usable neighbours."""
+
+from libc.math cimport exp, log, sqrt
+
+cdef enum:
+    NEAR = 24
+    MANY = 48
+
+
+cdef int gather(
+    const float[:, ::1] data,
+    const unsigned char[:, ::1] unusable,
+    const short[:, ::1] offsets,
+    Py_ssize_t row,
+    Py_ssize_t column,
+    double* value,
+    int* place,
+) noexcept nogil:
+    """Take the nearest usable neighbours, at most MANY, in order of distance."""
+    cdef Py_ssize_t y, x, k
+    cdef int n = 0
+    for k in range(offsets.shape[0]):
+        y = row + offsets[k, 0]
+        x = column + offsets[k, 1]
+        if y < 0 or x < 0 or y >= data.shape[0] or x >= data.shape[1] or unusable[y, x]:
+            continue
+        value[n] = data[y, x]
+        place[n] = k
+        n += 1
+        if n == MANY:
+            break
+    return n
+
+
+cdef double middle(double* value, int n) noexcept nogil:
+    cdef double held
+    cdef int i, j
+    for i in range(1, n):
+        held = value[i]
+        j = i - 1
+        while j >= 0 and value[j] > held:
+            value[j + 1] = value[j]
+            j -= 1
+        value[j + 1] = held
+    if n % 2:
+        return value[n // 2]
+    return 0.5 * (value[n // 2 - 1] + value[n // 2])
+
+
+def median(
+    const float[:, ::1] data,
+    const unsigned char[:, ::1] unusable,
+    const long long[::1] rows,
+    const long long[::1] columns,
+    const short[:, ::1] offsets,
+    double slope,
+    double floor,
+    double[::1] estimate,
+    double[::1] variance,
+    double[::1] noise,
+):
+    """Median of the NEAR nearest usable neighbours; NaN where there is none."""
+    cdef double[MANY] value
+    cdef int[MANY] place
+    cdef double mean, spread
+    cdef Py_ssize_t k
+    cdef int i, n
+    with nogil:
+        for k in range(rows.shape[0]):
+            n = gather(data, unusable, offsets, rows[k], columns[k], value, place)
+            if n > NEAR:
+                n = NEAR
+            if n == 0:
+                continue
+            mean = 0.0
+            for i in range(n):
+                mean += value[i] / n
+            spread = 0.0
+            for i in range(n):
+                spread += (value[i] - mean) ** 2 / n
+            estimate[k] = middle(value, n)
+            noise[k] = floor + slope * max(estimate[k], 0.0)
+            variance[k] = 1.5707963 * max(spread, noise[k]) / n
+
+
+cdef bint predict(
+    int n,
+    const double* value,
+    const double* own,
+    const int* place,
+    const short[:, ::1] offsets,
+    const double[:, ::1] correlation,
+    double signal,
+    double* matrix,
+    double* result,
+) noexcept nogil:
+    """Ordinary kriging of one pixel: fill mean, variance and log likelihood into ``result``."""
+    cdef double[NEAR] a, b, c
+    cdef double total, logdet = 0.0, bb = 0.0, ab = 0.0, cb = 0.0, aa = 0.0, ac = 0.0, cc = 0.0
+    cdef double centre
+    cdef int i, j, k, dy, dx
+    for i in range(n):
+        for j in range(i + 1):
+            dy = offsets[place[i], 0] - offsets[place[j], 0]
+            dx = offsets[place[i], 1] - offsets[place[j], 1]
+            total = signal * correlation[dy if dy >= 0 else -dy, dx if dx >= 0 else -dx]
+            if i == j:
+                total += own[i]
+            for k in range(j):
+                total -= matrix[i * NEAR + k] * matrix[j * NEAR + k]
+            if i == j:
+                if total <= 0.0:
+                    return False
+                matrix[i * NEAR + i] = sqrt(total)
+                logdet += log(total)
+            else:
+                matrix[i * NEAR + j] = total / matrix[j * NEAR + j]
+    for i in range(n):
+        dy = offsets[place[i], 0]
+        dx = offsets[place[i], 1]
+        a[i] = value[i]
+        b[i] = 1.0
+        c[i] = signal * correlation[dy if dy >= 0 else -dy, dx if dx >= 0 else -dx]
+        for k in range(i):
+            a[i] -= matrix[i * NEAR + k] * a[k]
+            b[i] -= matrix[i * NEAR + k] * b[k]
+            c[i] -= matrix[i * NEAR + k] * c[k]
+        total = 1.0 / matrix[i * NEAR + i]
+        a[i] *= total
+        b[i] *= total
+        c[i] *= total
+        aa += a[i] * a[i]
+        ab += a[i] * b[i]
+        ac += a[i] * c[i]
+        bb += b[i] * b[i]
+        cb += c[i] * b[i]
+        cc += c[i] * c[i]
+    centre = ab / bb
+    result[0] = centre + ac - centre * cb
+    result[1] = max(signal - cc + (1.0 - cb) ** 2 / bb, 0.0)
+    result[2] = -0.5 * (logdet + log(bb) + aa - ab * ab / bb)
+    return True
+
+
+def interpolate(
+    const float[:, ::1] data,
+    const unsigned char[:, ::1] unusable,
+    const long long[::1] rows,
+    const long long[::1] columns,
+    const short[:, ::1] offsets,
+    const double[:, :, ::1] correlations,
+    const double[::1] factors,
+    double flat_limit,
+    double slope,
+    double floor,
+    double[::1] estimate,
+    double[::1] variance,
+    double[::1] noise,
+):
+    """Mean of the neighbours on smooth ground, else kriging averaged over ``correlations``."""
+    cdef double[MANY] value
+    cdef double[NEAR] own
+    cdef int[MANY] place
+    cdef double[NEAR * NEAR] matrix
+    cdef double[3] result
+    cdef double mean, spread, level, excess, weight, total, first, second, best
+    cdef Py_ssize_t k, h, f
+    cdef int i, n, near
+    with nogil:
+        for k in range(rows.shape[0]):
+            n = gather(data, unusable, offsets, rows[k], columns[k], value, place)
+            if n == 0:
+                continue
+            mean = 0.0
+            for i in range(n):
+                mean += value[i] / n
+            spread = 0.0
+            for i in range(n):
+                spread += (value[i] - mean) ** 2
+            level = floor + slope * max(mean, 0.0)
+            noise[k] = level
+            estimate[k] = mean
+            variance[k] = max(level, spread / max(n - 1, 1)) / n
+            if n < 4 or spread <= level * (n - 1 + flat_limit * sqrt(2.0 * (n - 1))):
+                continue
+            near = min(n, NEAR)
+            mean = 0.0
+            for i in range(near):
+                mean += value[i] / near
+            spread = 0.0
+            level = floor + slope * max(mean, 0.0)
+            for i in range(near):
+                spread += (value[i] - mean) ** 2 / (near - 1)
+                own[i] = level
+                if value[i] > mean + 3.0 * sqrt(level):
+                    own[i] = floor + slope * value[i]
+            excess = max(spread - level, 0.05 * level)
+            total = first = second = 0.0
+            best = -1e300
+            for h in range(correlations.shape[0]):
+                for f in range(factors.shape[0]):
+                    if not predict(
+                        near, value, own, place, offsets, correlations[h],
+                        excess * factors[f], matrix, result,
+                    ):
+                        continue
+                    if result[2] > best:
+                        weight = exp(best - result[2])
+                        total *= weight
+                        first *= weight
+                        second *= weight
+                        best = result[2]
+                    weight = exp(result[2] - best)
+                    total += weight
+                    first += weight * result[0]
+                    second += weight * (result[1] + result[0] * result[0])
+            if total > 0.0:
+                estimate[k] = first / total
+                variance[k] = max(second / total - estimate[k] * estimate[k], level / MANY)
+            noise[k] = floor + slope * max(estimate[k], 0.0)
