@@ -173,7 +173,9 @@ def build(source, plane, name, index, unit):
     known = {k: v for k, v in plane.facts.items() if v is not None}
     if unit in (u.electron, u.electron / u.s):
         known.setdefault("gain", 1.0)
-    facts = Facts(**(vars(facts) | {"counts": counts} | known))
+    known["counts"] = counts and known.get("counts", True)
+    product = [s for s in (facts.product, known.get("product", "")) if s]
+    facts = Facts(**(vars(facts) | known | {"product": "+".join(dict.fromkeys(product))}))
     facts.to_header(header)
     header["CRHDU"] = (str(name), "image of the file that was read")
     if index is not None:

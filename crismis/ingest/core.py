@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import registry
 from astropy.nddata import CCDData
+from astropy.utils.exceptions import AstropyUserWarning
 
 from ..errors import IngestError
 
@@ -34,7 +35,8 @@ _GZIP = b"\x1f\x8b"
 MAX_EXPANSION = 1032
 _FORMATS = []
 _ADAPTERS = []
-_HOMES = ("core", "discover", "build")
+_HOMES = ("build", "core", "discover", "labels", "odl", "raster")
+_LABELS = (".lbl", ".LBL", ".xml", ".XML", ".lblx")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ class Plane:
         World coordinates.
     facts : dict
         Fields of `crismis.headers.Facts` that the format knows better than the header.
+    label : dict
+        Keyword -> value of a planetary label, without units and uncut.
+    index : int, optional
+        Place in the cube that it was cut from.
+    warning : str
+        What the user must be told about the values.
     """
 
     data: np.ndarray
@@ -112,11 +120,29 @@ class Plane:
     flags: np.ndarray | None = None
     wcs: object = None
     facts: dict = field(default_factory=dict)
+    label: dict = field(default_factory=dict)
+    index: int | None = None
+    warning: str = ""
+
+    def note(self, step):
+        """Add an earlier step to the fact ``product``."""
+        steps = [s for s in self.facts.get("product", "").split("+") if s]
+        self.facts["product"] = "+".join(steps + [step] * (step not in steps))
 
     def hide(self, bad):
         """Add pixels to the mask."""
         if np.any(bad):
             self.mask = bad if self.mask is None else self.mask | bad
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: its name and the functions given to `register_format`."""
+
+    name: str
+    recognizes: Callable
+    images: Callable
+    data_files: Callable
 
 
 @dataclass(frozen=True)
@@ -138,7 +164,7 @@ class Image:
     load: Callable
 
 
-def register_format(name, recognizes):
+def register_format(name, recognizes, data_files=None):
     """Register a function that lists the images of a file.
 
     Parameters
@@ -147,10 +173,12 @@ def register_format(name, recognizes):
         Name of the format, for messages.
     recognizes : callable
         Takes a `Source`, tells by its content whether the format is this one.
+    data_files : callable, optional
+        Takes a `Source`, lists the other files that hold the pixels.
     """
 
     def register(function):
-        _FORMATS.append((name, recognizes, function))
+        _FORMATS.append(Format(name, recognizes, function, data_files or (lambda source: [])))
         return function
 
     return register
@@ -162,7 +190,8 @@ def adapts(recognizes):
     Parameters
     ----------
     recognizes : callable
-        Takes the header of a plane, tells whether the function applies.
+        Takes a `Plane`, tells whether the function applies. The function takes the plane
+        and its `Source`.
     """
 
     def register(function):
@@ -287,12 +316,41 @@ def recognize(source):
     str or None
         `None` for no known format.
     """
-    return next((name for name, recognizes, _ in _formats() if recognizes(source)), None)
+    found = _format(source)
+    return found and found.name
 
 
 def data_of(path):
-    """List the data files that a detached label points to; none for other files."""
-    return []
+    """List the other files that hold the pixels of an image: the data of a detached label.
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+    """
+    try:
+        source = _open(path, False)
+        with _foreign(source, "cannot be recognized"):
+            found = _format(source)
+            return found.data_files(source) if found else []
+    except IngestError:
+        return []
+
+
+def _format(source):
+    return next((f for f in _formats() if f.recognizes(source)), None)
+
+
+def _label_beside(path):
+    """Find the detached label of a data file: same name, and it points here."""
+    for suffix in _LABELS:
+        label = path.with_suffix(suffix)
+        if label != path and label.is_file() and any(_same(path, d) for d in data_of(label)):
+            return label
+    return None
+
+
+def _same(one, other):
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 @cache
@@ -326,16 +384,17 @@ def _open(path, allow_truncated):
 
 def _images(source):
     with _foreign(source, "cannot be recognized"):
-        name, lister = next(
-            ((n, lists) for n, knows, lists in _formats() if knows(source)), (None, None)
-        )
-    if lister is None:
-        readable = sorted({name for name, *_ in _formats()})
+        found = _format(source)
+    if found is None:
+        label = _label_beside(source.path)
+        if label is not None:
+            return _images(Source(label, source.allow_truncated))
+        readable = sorted({f.name for f in _formats()})
         raise source.error("unknown format", "readable are " + ", ".join(readable))
-    with _foreign(source, f"is no readable {name} file"):
-        images = lister(source)
+    with _foreign(source, f"is no readable {found.name} file"):
+        images = found.images(source)
     if not images:
-        raise source.error(f"there is no image in this {name} file")
+        raise source.error(f"there is no image in this {found.name} file")
     return images
 
 
@@ -382,10 +441,14 @@ def _load(source, image, plane, unit):
 
     with _foreign(source, f"{image.names[0]} cannot be read"):
         found = image.load(plane)
+        found.index = plane
         for recognizes, adapt in _ADAPTERS:
-            if recognizes(found.header):
-                adapt(found)
-        return build(source, found, image.names[0], plane, unit)
+            if recognizes(found):
+                adapt(found, source)
+        ccd = build(source, found, image.names[0], plane, unit)
+    if found.warning:
+        warnings.warn(f"{source.path}: {found.warning}", AstropyUserWarning, stacklevel=3)
+    return ccd
 
 
 registry.register_reader("crismis", CCDData, read)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..errors import IngestError
-from .core import _images, _open, recognize
+from .core import _images, _open, data_of, recognize
 
 __all__ = ["find_images"]
 
@@ -105,18 +105,13 @@ def _unfit(path):
 
 def _pair(images, skipped):
     """Leave out the data files of labels that are in the list too."""
-    from .core import data_of
-
     owners = {}
     for path in images:
         for data in data_of(path):
             if os.path.realpath(data) != os.path.realpath(path):
                 owners[os.path.realpath(data)] = path
-    kept = []
-    for path in images:
-        label = owners.get(os.path.realpath(path))
-        if label is None:
-            kept.append(path)
-        else:
-            skipped.append((path, f"is the data of {label.name}"))
-    return kept, skipped
+    owned = {p for p in [*images, *(p for p, _ in skipped)] if os.path.realpath(p) in owners}
+    kept = [path for path in images if path not in owned]
+    left = [(path, why) for path, why in skipped if path not in owned]
+    pairs = [(p, f"belongs to {owners[os.path.realpath(p)].name}") for p in sorted(owned)]
+    return kept, left + pairs

@@ -23,7 +23,14 @@ _ROLES = {
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 
 
-@register_format("FITS", lambda source: source.head.startswith(b"SIMPLE  ="))
+def _other_files(source):
+    from .hst import quality_twin
+
+    twin = quality_twin(source.path)
+    return [twin] if twin else []
+
+
+@register_format("FITS", lambda source: source.head.startswith(b"SIMPLE  ="), _other_files)
 def fits_images(source):
     """List the science images of a FITS file, each with its error and quality planes."""
     with _opened(source) as hdus:

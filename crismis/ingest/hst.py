@@ -1,8 +1,8 @@
-"""Hubble: which data-quality bits make a pixel unusable."""
+"""Hubble: data-quality bits that make a pixel unusable, and WFPC2's files that hold them."""
 
 from astropy import units as u
 
-from .core import adapts
+from .core import Source, adapts
 
 __all__ = ["MASKED_BITS"]
 
@@ -18,10 +18,39 @@ MASKED_BITS = {
 }
 
 
-@adapts(lambda header: header.get("TELESCOP") == "HST")
-def _hst(plane):
+@adapts(lambda plane: plane.header.get("TELESCOP") == "HST")
+def _hst(plane, source):
     if plane.unit is None and "BUNIT" not in plane.header:
         plane.unit = u.DN
     instrument = str(plane.header.get("INSTRUME", "")).strip()
+    if str(plane.header.get("FILETYPE", "")).strip() == "SDQ":
+        plane.unit, plane.facts["counts"] = u.dimensionless_unscaled, False
+        return
+    if instrument == "WFPC2" and plane.flags is None:
+        plane.flags = _twin_flags(plane, source)
     if plane.flags is not None and instrument in MASKED_BITS:
         plane.hide((plane.flags & MASKED_BITS[instrument]) != 0)
+
+
+def quality_twin(path):
+    """Return the file with the data quality of a WFPC2 image (c1f of c0f, q0f of d0f), or None."""
+    for image, quality in (("_c0f", "_c1f"), ("_c0m", "_c1m"), ("_d0f", "_q0f"), ("_d0m", "_q0m")):
+        stem = path.stem.lower()
+        if stem.endswith(image):
+            twin = path.with_name(path.stem[: -len(image)] + quality + path.suffix)
+            return twin if twin.is_file() else None
+    return None
+
+
+def _twin_flags(plane, source):
+    twin = quality_twin(source.path)
+    if twin is None:
+        return None
+    from .fits import fits_images
+
+    images = fits_images(Source(twin, source.allow_truncated))
+    index = plane.index or 0
+    wanted = [i for i in images if i.shape[-2:] == plane.data.shape]
+    if not wanted or (len(wanted[0].shape) == 3 and index >= wanted[0].shape[0]):
+        return None
+    return wanted[0].load(index if len(wanted[0].shape) == 3 else None).data
