@@ -10,10 +10,14 @@ from ..taxonomy import Category
 
 __all__ = ["Shapes", "measure_shapes", "true_categories"]
 
-_SPOT_LENGTH = 3.0
+_SPOT_LENGTH = 2.0
 _DENSE = 600.0
-_WANDER = 0.55
+_BRIGHT = 30_000.0
+_STRAYING = 0.55
+_GENTLE_STRAYING = 0.3
+_DETOUR = 1.15
 _SPUR = 2.5
+_SPUR_TRACK = 5.0
 _PRONG = 3.0
 _PRONG_ANGLE = np.deg2rad(25.0)
 
@@ -33,8 +37,8 @@ class Shapes:
         Direction of the longest extent, radians from the columns' axis.
     length, width : ndarray
         Extent in pixels along and across that direction, pixel size included.
-    rms_width : ndarray
-        Charge-weighted rms distance from the axis in pixels.
+    rms_length, rms_width : ndarray
+        Charge-weighted standard deviation along and across the axis in pixels.
     """
 
     def __init__(self, **columns):
@@ -76,6 +80,7 @@ def measure_shapes(prints):
     along = dx * np.cos(angle)[label] + dy * np.sin(angle)[label]
     across = dy * np.cos(angle)[label] - dx * np.sin(angle)[label]
     with np.errstate(invalid="ignore"):
+        rms_length = np.sqrt(np.bincount(label, weight * along**2, n) / total)
         rms_width = np.sqrt(np.bincount(label, weight * across**2, n) / total)
     return Shapes(
         n_pixels=count,
@@ -86,6 +91,7 @@ def measure_shapes(prints):
         angle=angle,
         length=_extent(along, prints.offsets),
         width=_extent(across, prints.offsets),
+        rms_length=rms_length,
         rms_width=rms_width,
     )
 
@@ -106,26 +112,27 @@ def _extent(values, offsets):
 def true_categories(prints, primaries, traces, volume):
     """Name every event as an observer would who saw its deposit alone.
 
-    The rules, first match wins:
+    Lengths and widths are of the visible charge after taking pixels and diffusion out in
+    quadrature. The rules, first match wins:
 
     ``unknown``
         No visible pixel.
     ``spallation_star``
-        Three or more prongs of one vertex whose projections are at least 3 pixels long and
-        25 degrees apart.
-    ``spot``
-        No longer than 3 pixels, and neither wide nor dense.
-    ``blob``
-        Dense (600 electrons per micrometre of path, six times minimum ionization), and less
-        than twice as long as wide.
+        Three or more prongs of one vertex whose projections are at least 3 pixels plus three
+        times the diffusion long and 25 degrees apart.
     ``heavy_track``
-        Dense, and longer.
-    ``worm``
-        The charge strays from the straight line by more than 0.55 pixel (rms) beyond what
-        diffusion and pixels account for.
+        Dense (600 electrons per micrometre of path, six times minimum ionization) and bright
+        (30,000 electrons), at least 1.5 times as long as wide.
+    ``blob``
+        Dense and bright, but rounder.
+    ``spot``
+        Shorter than 2 pixels.
     ``delta_ray_track``
-        Visible pixels farther than 2.5 pixels plus three times the diffusion from the straight
-        path of a particle that went through.
+        The straight path of a nucleus or muon, 5 pixels or longer, with visible pixels farther
+        from it than 2.5 pixels plus three times the diffusion.
+    ``worm``
+        The charge strays from a straight line by more than 0.55 pixel (rms), or by 0.3 pixel
+        where the particle's way is 1.15 times as long as its chord.
     ``track``
         The rest.
 
@@ -150,20 +157,28 @@ def true_categories(prints, primaries, traces, volume):
     first = np.searchsorted(primaries.event, np.arange(n))
     path = np.bincount(primaries.event, traces.path, n)
     blur = volume.diffusion.far / min(volume.pitch)
-    straying = np.sqrt(np.maximum(shapes.rms_width**2 - 1 / 12 - blur**2 / 2, 0))
-    dense = shapes.charge > _DENSE * np.maximum(path, 1.0)
-    dense &= path > 0
-    elongated = shapes.length >= 2 * shapes.width
-    wide = shapes.length > _SPOT_LENGTH
+    spread = 1 / 12 + 0.5 * blur**2
+    straying = np.sqrt(np.maximum(shapes.rms_width**2 - spread, 0))
+    length = np.sqrt(12 * np.maximum(shapes.rms_length**2 - spread, 0))
+    pitch = np.array(volume.pitch)[::-1]
+    chord = np.hypot(*((traces.end[first, :2] - primaries.position[first, :2]) / pitch).T)
+    arc = traces.arc[first] / min(volume.pitch)
+    dense = (shapes.charge > _DENSE * np.maximum(path, 1.0)) & (path > 0)
+    dense &= shapes.charge > _BRIGHT
     electron = (primaries.mass[first] < 1) & (primaries.charge[first] > 0)
-    category = np.full(n, Category.TRACK, dtype="U20")
+    worm = straying > _STRAYING
+    worm |= electron & (straying > _GENTLE_STRAYING) & (arc > _DETOUR * chord)
     spur = _spur(prints, primaries, first, volume) > _SPUR + 3 * blur
-    category[spur & ~electron] = Category.DELTA_RAY_TRACK
-    category[(straying > _WANDER) & electron] = Category.WORM
+    category = np.full(n, Category.TRACK, dtype="U20")
+    category[worm] = Category.WORM
+    category[spur & ~electron & (chord > _SPUR_TRACK)] = Category.DELTA_RAY_TRACK
+    category[length < _SPOT_LENGTH] = Category.SPOT
+    elongated = shapes.length >= 1.5 * shapes.width
     category[dense & elongated] = Category.HEAVY_TRACK
     category[dense & ~elongated] = Category.BLOB
-    category[~wide] = Category.SPOT
-    category[_count_prongs(primaries, traces, n, volume) >= 3] = Category.SPALLATION_STAR
+    category[_count_prongs(primaries, traces, n, volume, _PRONG + 3 * blur) >= 3] = (
+        Category.SPALLATION_STAR
+    )
     category[shapes.n_pixels == 0] = Category.UNKNOWN
     return category
 
@@ -180,10 +195,10 @@ def _spur(prints, primaries, first, volume):
     return _extreme(distance, prints.offsets, np.maximum)
 
 
-def _count_prongs(primaries, traces, n, volume):
+def _count_prongs(primaries, traces, n, volume, shortest):
     """Prongs of each event that an eye can tell apart in projection."""
     flat = (traces.end[:, :2] - primaries.position[:, :2]) / np.array(volume.pitch)[::-1]
-    long = np.hypot(*flat.T) >= _PRONG
+    long = np.hypot(*flat.T) >= shortest
     angle = np.arctan2(flat[:, 1], flat[:, 0])
     size = np.bincount(primaries.event, minlength=n)
     prongs = np.zeros(n, dtype=int)

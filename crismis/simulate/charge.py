@@ -98,25 +98,24 @@ def bloom(image, full_well):
     if not full_well > 0:
         raise ValueError(f"full_well must be positive (electrons), got {full_well}")
     out = np.array(image)
-    for column in np.nonzero((out > full_well).any(axis=0))[0]:
-        out[:, column] = _bloom_column(out[:, column], full_well)
+    full = np.nonzero((out > full_well).any(axis=0))[0]
+    charge = out[:, full].astype(float)
+    excess = np.maximum(charge - full_well, 0)
+    held = charge - excess
+    for way in (slice(None), slice(None, None, -1)):
+        _spill(held[way], excess[way] / 2, full_well)
+    out[:, full] = held
     return out
 
 
-def _bloom_column(charge, full_well):
-    excess = np.maximum(charge - full_well, 0)
-    held = charge - excess
-    for direction in (1, -1):
-        flowing = 0.0
-        source = excess / 2
-        order = range(held.size) if direction == 1 else range(held.size - 1, -1, -1)
-        for row in order:
-            flowing += source[row]
-            if flowing > 0:
-                taken = min(flowing, full_well - held[row])
-                held[row] += taken
-                flowing -= taken
-    return held
+def _spill(held, source, full_well):
+    """Carry charge from the first row to the last, filling every pixel on the way."""
+    flowing = np.zeros(held.shape[1])
+    for row, added in zip(held, source, strict=True):
+        flowing += added
+        taken = np.minimum(flowing, full_well - row)
+        row += taken
+        flowing -= taken
 
 
 def trail_charge(image, loss, length, *, readout_row=0):

@@ -356,7 +356,7 @@ class Gamma:
     """
 
     spectrum: Callable
-    outside: float = 0.5
+    outside: float = 0.65
 
     def draw(self, n, volume, rng):
         """Draw the electrons of ``n`` events."""
@@ -419,6 +419,9 @@ class Spallation:
         Species name -> relative abundance among the evaporated fragments.
     cascade : float
         Share of the prongs that are fast protons and pions of the intranuclear cascade.
+    charged : float
+        Share of the events whose hadron was charged and left its own track, which is the
+        first prong.
 
     References
     ----------
@@ -440,6 +443,7 @@ class Spallation:
         hash=False,
     )
     cascade: float = 0.3
+    charged: float = 0.7
 
     def draw(self, n, volume, rng):
         """Draw the prongs of ``n`` events."""
@@ -461,22 +465,30 @@ class Spallation:
         mass[fast], charge[fast] = SPECIES["proton"].mass, 1.0
         mass[pion] = SPECIES["pion"].mass
         energy[fast] = power_law(1.5, 20.0, 1000.0)(int(fast.sum()), rng)
+        # A hadron's way to the vertex deposits what the same way backwards would.
+        start = np.searchsorted(event, np.nonzero(rng.random(n) < self.charged)[0])
+        mass[start], charge[start], energy[start] = SPECIES["proton"].mass, 1.0, 5000.0
         return Primaries(event, position, direction, energy, mass, charge)
+
+
+# Nuclei relative to protons at equal energy per nucleon above the modulated region: Particle
+# Data Group 2022, table 30.1, rounded, odd neighbours added to the named element.
+_NUCLEI = {
+    "proton": 1.0,
+    "helium": 0.055,
+    "carbon": 0.0030,
+    "oxygen": 0.0027,
+    "neon": 0.0006,
+    "magnesium": 0.0006,
+    "silicon": 0.0005,
+    "iron": 0.0003,
+}
 
 
 def _galactic_kinds():
     kinds = {}
     for phase, modulation in (("minimum", 400.0), ("maximum", 1100.0)):
-        for name in (
-            "proton",
-            "helium",
-            "carbon",
-            "oxygen",
-            "neon",
-            "magnesium",
-            "silicon",
-            "iron",
-        ):
+        for name in _NUCLEI:
             species = SPECIES[name]
             kinds[f"{name}-{phase}"] = Beam(species, galactic(species, modulation))
     return kinds
@@ -495,21 +507,15 @@ KINDS = {
 }
 """Kinds of events by name."""
 
-# Nuclei relative to protons at equal energy per nucleon above the modulated region: Particle
-# Data Group 2022, table 30.1, rounded, odd neighbours added to the named element.
-_NUCLEI = {
-    "proton": 1.0,
-    "helium": 0.055,
-    "carbon": 0.0030,
-    "oxygen": 0.0027,
-    "neon": 0.0006,
-    "magnesium": 0.0006,
-    "silicon": 0.0005,
-    "iron": 0.0003,
-}
-
 MIXTURES = {
-    "ground": {"muon": 0.55, "gamma": 0.43, "alpha": 0.02},
+    "ground": {"muon": 0.5, "gamma": 0.47, "xray": 0.02, "alpha": 0.01},
+    "laboratory": {
+        "muon": 0.05,
+        "muon-upright": 0.16,
+        "gamma": 0.77,
+        "xray": 0.015,
+        "alpha": 0.005,
+    },
     **{
         f"space-{phase}": {
             **{f"{name}-{phase}": 0.8 * share for name, share in _NUCLEI.items()},

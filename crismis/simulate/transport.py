@@ -159,7 +159,7 @@ def deposit(primaries, volume, seeds):
     ...     charge=np.array([1.0]),
     ... )
     >>> prints, traces = deposit(muon, slab, np.array([7], dtype=np.uint64))
-    >>> float(traces.path[0].round(3)), 4000 < prints.total[0] < 30000
+    >>> float(traces.path[0].round(3)), bool(4000 < prints.total[0] < 30000)
     (100.0, True)
     """
     seeds = np.ascontiguousarray(seeds, dtype=np.uint64)

@@ -170,7 +170,7 @@ def galaxies(shape, x, y, flux, radius, index, *, axis_ratio=1.0, angle=0.0, psf
     --------
     >>> from crismis.simulate.scenes import galaxies
     >>> image = galaxies((64, 64), [20.0, 40.5], [30.0, 12.0], [500.0, 800.0], 2.0, [1.0, 4.0])
-    >>> 1000 < image.sum() < 1300
+    >>> 1000 < float(image.sum()) < 1300
     True
     """
     image = np.zeros(shape, dtype=np.float32)
