@@ -21,6 +21,7 @@ from pathlib import Path
 import fields
 import numpy as np
 import peers
+import scenes
 from astropy.io import fits
 
 from crismis.learning.evaluation import (
@@ -183,6 +184,7 @@ def main():
     parser.add_argument("--frames", default="*", help="pattern of the names of frames to measure")
     parser.add_argument("--model", help="model name or file instead of the default")
     parser.add_argument("--draws", type=int, default=200, help="draws of the bootstrap")
+    parser.add_argument("--scenes", action="store_true", help="real scenes with injected hits too")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-lacosmic", action="store_true")
     parser.add_argument("--no-crismis", action="store_true")
@@ -191,7 +193,10 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     seeds = 1 if options.quick else options.seeds
-    frames = (f for source in (truth_frames(), simulated_frames(seeds)) for f in source)
+    sources = [truth_frames(), simulated_frames(seeds)]
+    if options.scenes:
+        sources.append(scenes.scene_frames(min(seeds, 3)))
+    frames = (frame for source in sources for frame in source)
     heads = ["1e-4", "1e-3", "5e-3", "low", "high", "AP", "ECE", "bias"]
     print(f"{'frame':28s} {'method':28s}", *(f"{head:>6s}" for head in heads))
     rows, draws = measure(frames, options)

@@ -1,0 +1,152 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Real scenes with injected real hits: crowded stars, planets and moons, the solar corona.
+
+The hits are footprints of odd index of a thick laboratory CCD and hits of a thin space CCD cut
+from the differences of the exposure pairs in ``truth``. What a scene holds of its own hits is
+unknown: pixels that two of three methods (L.A.Cosmic with sigclip 5 and objlim 20, deepCR,
+Cosmic-CoNN) call hits do not count, nor do their neighbours. What a single method flags stays
+in as clean, stars and crater rims above all, so that a few true hits of the scene may count as
+false positives of everyone. crismis has no vote. The three wide-field chips of WFPC2 are left
+out: there every peer calls the undersampled stars hits, so that no vote can be taken.
+
+Images of planets and of the Sun are given as their archives hold them, in data numbers and with
+gain and read noise unknown; the nominal gain only scales the injected charge.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import fields
+import numpy as np
+import peers
+from astropy.io import fits
+from scipy.ndimage import binary_dilation, find_objects, label, median_filter
+
+__all__ = ["SCENES", "Scene", "hubble_hits", "inject", "load", "scene_frames", "scenes"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a scene lies, and its electrons per data number; ``known`` if users are told them."""
+
+    path: str
+    group: str
+    gain: float
+    readnoise: float
+    plane: int | None = None
+    known: bool = False
+
+
+SCENES = {
+    "wfpc2_pc": Scene("hst/u40x010hm_c0f.fits", "WFPC2 PC, Omega Cen", 7.0, 5.2, 0, known=True),
+    "lorri": Scene("fits/lor_0086422037_0x633_sci_1.fit", "planets", 19.4, 20.0),
+    "onc": Scene("fits/hyb2_onc_20151203_000006_w2f_l2a.fit", "planets", 20.95, 40.0),
+    "cassini": Scene("pds3/N1489034146_2.IMG", "planets", 30.0, 30.0),
+    "galileo": Scene("pds3/C0532836239R.IMG", "planets", 150.0, 40.0),
+    "trace": Scene("fits/trace_19980519_171_1024.fits", "corona", 12.0, 25.0),
+    "xrt": Scene("fits/L1_XRT20120605_215839.9.fits", "corona", 58.0, 60.0),
+}
+
+
+def load(name):
+    """Return the scene in data units (float32) and where it is usable."""
+    scene = SCENES[name]
+    path = fields.data_folder() / "ingest" / scene.path
+    if scene.plane is not None:
+        data = np.array(fits.getdata(path)[scene.plane], dtype=np.float32)
+        quality = fits.getdata(path.with_name(path.name.replace("c0f", "c1f")))[scene.plane]
+        good = quality == 0
+        good[:60] = good[:, :60] = False
+        return data, good
+    if path.suffix == ".IMG":
+        import crismis
+
+        data = np.array(crismis.read(path).data, dtype=np.float32)
+    else:
+        data = np.array(fits.getdata(path), dtype=np.float32)
+    return data, np.isfinite(data)
+
+
+@cache
+def hubble_hits():
+    """Return the charge (electrons) of hits of HST/STIS, cut from pairs of exposures."""
+    stamps = []
+    for first in sorted((fields.data_folder() / "truth").glob("stis_*_1.fits.gz")):
+        second = first.with_name(first.name.replace("_1.fits", "_2.fits"))
+        pair = [_read(path) for path in (first, second)]
+        for (data, truth, seconds), (other, _, others) in (pair, pair[::-1]):
+            charge = data - other * (seconds / others)
+            labels, _ = label(truth == 1, np.ones((3, 3)))
+            for i, box in enumerate(find_objects(labels), 1):
+                stamp = np.where(labels[box] == i, np.maximum(charge[box], 0), 0)
+                if stamp.sum() > 100:
+                    stamps.append(stamp)
+    return stamps
+
+
+def _read(path):
+    with fits.open(path) as hdus:
+        return hdus["SCI"].data.astype(float), hdus["TRUTH"].data, hdus[0].header["EXPTIME"]
+
+
+def own_hits(frame):
+    """Return pixels that two of three methods call hits, and the neighbours of those."""
+    from astroscrappy import detect_cosmics
+
+    methods = peers.scorers()
+    if "deepCR ACS-WFC" not in methods or "Cosmic-CoNN ground_imaging" not in methods:
+        raise RuntimeError(
+            "real scenes need deepCR and cosmic-conn: pip install deepCR cosmic-conn"
+        )
+    in_electrons = {"gain": frame.gain, "readnoise": frame.readnoise, "satlevel": np.inf}
+    votes = detect_cosmics(frame.data, sigclip=5.0, objlim=20.0, **in_electrons)[0].astype(int)
+    for name in ("deepCR ACS-WFC", "Cosmic-CoNN ground_imaging"):
+        votes += methods[name](frame) > 0.5
+    return binary_dilation(votes >= 2, np.ones((3, 3)))
+
+
+@cache
+def _prepared(name):
+    scene = SCENES[name]
+    data, good = load(name)
+    frame = peers.Frame(name, scene.group, data, good, scene.gain, scene.readnoise)
+    return data, good & ~own_hits(frame)
+
+
+def noise(data, scene):
+    """Return the noise in data units: shot and read noise, or what the image itself shows."""
+    smooth = median_filter(data, 5)
+    expected = np.sqrt(np.maximum(smooth, 0) * scene.gain + scene.readnoise**2) / scene.gain
+    rough = data - median_filter(data, 3)
+    return np.maximum(expected, 1.4826 * np.median(np.abs(rough)))
+
+
+def inject(name, seed):
+    """Return a scene with injected hits and its truth as a `peers.Frame`."""
+    scene = SCENES[name]
+    data, good = _prepared(name)
+    rng = np.random.default_rng([seed, list(SCENES).index(name)])
+    number = round(data.size / 1500)
+    charge = fields.deposit_footprints(data.shape, number, rng, hubble_hits())
+    charge += fields.deposit_footprints(data.shape, number // 6, rng)
+    deposit = (charge / scene.gain).astype(np.float32)
+    hit = deposit > 3 * noise(data, scene)
+    truth = np.where(good, np.where(hit, 1, np.where(deposit > 0, 2, 0)), 2).astype(np.uint8)
+    image = data + deposit
+    if np.array_equal(data, np.round(data)):
+        image = np.round(image)
+    given = (scene.gain, scene.readnoise) if scene.known else (None, None)
+    return peers.Frame(f"{name}-{seed}", scene.group, image, truth, *given, unit="adu")
+
+
+def scene_frames(seeds):
+    """Yield every scene with as many sets of injected hits as there are seeds."""
+    for name in SCENES:
+        for seed in range(seeds):
+            yield inject(name, seed)
+
+
+def scenes():
+    """Yield the name of every scene, the scene and where it is usable."""
+    for name in SCENES:
+        yield name, *load(name)
