@@ -404,17 +404,17 @@ def _cores():
 
 def _with_threads(settings, pool):
     """Share the cores among the workers, so that their kernels do not fight over them."""
-    if settings.method != "learned" or "n_threads" in settings.options:
-        return settings.options
-    local = 1 if pool is None else max(len(pool.nthreads()), 1)
-    remote = pool is not None and not isinstance(pool.cluster, _local_cluster())
-    return settings.options | {"n_threads": 1 if remote else max(_cores() // local, 1)}
-
-
-def _local_cluster():
     from distributed import LocalCluster
 
-    return LocalCluster
+    if settings.method != "learned" or "n_threads" in settings.options:
+        return settings.options
+    if pool is None:
+        n_threads = _cores()
+    elif isinstance(pool.cluster, LocalCluster):
+        n_threads = max(_cores() // len(pool.cluster.worker_spec), 1)
+    else:
+        n_threads = 1
+    return settings.options | {"n_threads": n_threads}
 
 
 def _results(tasks, pool, output, settings, time_limit):
@@ -445,7 +445,9 @@ class _Mapping:
         from distributed import as_completed
 
         waiting, suspects = deque(tasks), deque()
-        shared = self.client.scatter(self._fixed, broadcast=True, hash=False)
+        # The result of a task, which Dask makes again when the worker that holds it dies;
+        # scattered data would be lost with it.
+        shared = self.client.submit(_same, self._fixed, pure=False)
         arriving = as_completed(with_results=False)
         width, checked = self._width(), time.monotonic()
         while waiting or suspects or self._running:
@@ -496,6 +498,10 @@ class _Mapping:
 
 
 _AGAIN = object()
+
+
+def _same(fixed):
+    return fixed
 
 
 def _remote_work(task, fixed):

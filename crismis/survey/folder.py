@@ -48,10 +48,11 @@ class OutputFolder:
                 "format": _FORMAT,
                 "created": _now(),
             }
+            # First the mark: a run killed in between must not find its own folders foreign.
+            self.save({}, force=True)
             for name in _OURS:
                 (self.path / name).mkdir(exist_ok=True)
             self._drop_partial()
-            self.save({}, force=True)
         except OSError as error:
             self._release()
             raise CatalogError(
