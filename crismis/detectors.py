@@ -1,20 +1,25 @@
 """Facts about detectors, every value with its source, and how an image names its detector."""
 
 import math
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 __all__ = ["Detector", "get_detector", "list_detectors", "load_detectors"]
 
 _USER = {}
+_KINDS = ("CCD", "CMOS", "vidicon")
+_SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 
 @dataclass(frozen=True)
 class Detector:
-    """What is known of a CCD or CMOS detector; unknown numbers are NaN, never guesses.
+    """What is known of a detector; unknown numbers are NaN, never guesses.
 
     Parameters
     ----------
@@ -43,14 +48,19 @@ class Detector:
         Typical cosmic-ray rate in hits per cm2 per second.
     binning : tuple of int
         Binning of this image, (rows, columns).
+    raw_shape : tuple of int
+        Format of a raw image, overscan included, (rows, columns).
+    overscan : tuple of str
+        FITS-convention sections of a raw image without light-sensitive pixels.
+    kind : str
+        ``"CCD"``, ``"CMOS"`` or ``"vidicon"`` (which has no silicon to gather hits).
     location : str
         Where it flies or stands.
     launch : str
         ISO date of launch or first light.
-    overscan : tuple of str
-        FITS-convention sections without light-sensitive pixels.
-    match : dict
-        Header keywords and the values that recognize this detector.
+    match : tuple of dict
+        Ways to recognize this detector: header keywords and their values, or lists of
+        alternative values. The most specific way that applies counts.
     sources : dict
         Field name -> handbook or paper of its value.
     """
@@ -69,8 +79,10 @@ class Detector:
     binning: tuple = (1, 1)
     location: str = ""
     launch: str = ""
+    raw_shape: tuple = ()
     overscan: tuple = ()
-    match: dict = field(default_factory=dict, hash=False)
+    kind: str = "CCD"
+    match: tuple = field(default=(), hash=False)
     sources: dict = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
@@ -80,6 +92,8 @@ class Detector:
         for name in ("readnoise", "diffusion", "readout_wait", "hit_rate"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.kind not in _KINDS:
+            raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {self.kind!r}")
 
     def evolve(self, **changes):
         """Return a copy with some facts replaced."""
@@ -89,6 +103,32 @@ class Detector:
     def pixel_area(self):
         """Area of one binned pixel in cm2."""
         return self.pitch**2 * self.binning[0] * self.binning[1] * 1e-8
+
+    def live(self, shape):
+        """Return the pixels that are sensitive to light in an image of this shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the image, (rows, columns).
+
+        Returns
+        -------
+        ndarray of bool
+            False in the overscan if the image is a raw one; all true for other shapes,
+            whose overscan is gone.
+        """
+        live = np.ones(shape, bool)
+        binned = tuple(-(-n // b) for n, b in zip(self.raw_shape, self.binning, strict=False))
+        if tuple(shape) != binned:
+            return live
+        rows, columns = self.binning
+        for section in self.overscan:
+            left, right, bottom, top = map(int, _SECTION.fullmatch(section).groups())
+            live[
+                (bottom - 1) // rows : -(-top // rows), (left - 1) // columns : -(-right // columns)
+            ] = False
+        return live
 
 
 def load_detectors(path):
@@ -121,7 +161,8 @@ def get_detector(name_or_ccd):
     name_or_ccd : str, `Detector` or `~astropy.nddata.CCDData`
         A name (case does not matter), or an image: its ``CRDETEC`` keyword counts
         first, then the keywords by which the table recognizes an instrument. What the
-        header says of gain, read noise and binning replaces the table's values.
+        header says of gain, read noise, temperature and binning replaces the table's values;
+        where it says that values are no counts, gain and read noise are unknown.
 
     Returns
     -------
@@ -147,10 +188,10 @@ def get_detector(name_or_ccd):
     from .headers import Facts
 
     facts = Facts.from_header(name_or_ccd.meta)
-    if facts.detector:
-        detector = get_detector(facts.detector)
-    else:
-        detector = _recognize(name_or_ccd.meta, known.values())
+    named = {name.lower(): detector for name, detector in known.items()}
+    detector = named.get((facts.detector or "").lower()) or _recognize(
+        name_or_ccd.meta, known.values()
+    )
     if detector is None:
         return None
     changes = {
@@ -158,19 +199,20 @@ def get_detector(name_or_ccd):
         for name in ("gain", "readnoise", "temperature", "binning")
         if getattr(facts, name) is not None
     }
+    if not facts.counts:
+        changes |= {"gain": math.nan, "readnoise": math.nan}
     return detector.evolve(**changes)
 
 
 def _recognize(header, detectors):
-    best, most = None, 0
-    for detector in detectors:
-        match = detector.match
-        if len(match) > most and all(
-            str(header.get(key, "")).strip().upper() == str(value).upper()
-            for key, value in match.items()
-        ):
-            best, most = detector, len(match)
-    return best
+    ways = ((detector, way) for detector in detectors for way in detector.match)
+    fitting = [(d, w) for d, w in ways if all(_says(header, k, v) for k, v in w.items())]
+    return max(fitting, key=lambda pair: len(pair[1]), default=(None, None))[0]
+
+
+def _says(header, keyword, wanted):
+    said = str(header.get(keyword, "")).strip().upper()
+    return said in {str(w).upper() for w in (wanted if isinstance(wanted, list) else [wanted])}
 
 
 @cache
@@ -190,5 +232,10 @@ def _parse(text, origin):
                 f"allowed are {sorted(allowed)}"
             )
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-        detectors[name] = Detector(name=name, **values)
+        if isinstance(values.get("match"), dict):
+            values["match"] = (values["match"],)
+        try:
+            detectors[name] = Detector(name=name, **values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{origin}: detector {name!r}: {error}") from None
     return detectors

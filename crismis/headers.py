@@ -22,6 +22,7 @@ _KEYWORDS = {
     "temperature": ("CRTEMP", "[K] temperature of the detector"),
     "saturation": ("CRSATUR", "saturation level in the unit of the data"),
     "product": ("CRPROD", "earlier steps that changed hits"),
+    "coding": ("CRCODING", "coding that changed values: lossy, companded"),
     "counts": ("CRCOUNTS", "are the values proportional to charge?"),
 }
 _EXPOSURE = ("EXPTIME", "EXPOSURE", "EXP_TIME", "XPOSURE", "TEXPTIME", "ITIME")
@@ -64,6 +65,9 @@ class Facts:
         What earlier steps did that changes hits: ``"cleaned"``, ``"stacked"``,
         ``"resampled"`` or several of them joined by ``+``; empty for a single exposure
         (``CRPROD``).
+    coding : str
+        ``"lossy"`` or ``"companded"`` where compression changed the values for good, empty
+        where it did not or was undone (``CRCODING``).
     counts : bool
         Whether the values are proportional to charge, so that a gain makes electrons of
         them; false for display values, reflectances, radiances and companded data whose
@@ -89,6 +93,7 @@ class Facts:
     saturation: float | None = None
     binning: tuple | None = None
     product: str = ""
+    coding: str = ""
     counts: bool = True
 
     @classmethod
@@ -125,7 +130,7 @@ class Facts:
         """
         for name, (keyword, comment) in _KEYWORDS.items():
             value = getattr(self, name)
-            if value is None or value == "" or (name == "counts" and value):
+            if value in (None, "") or value is True:
                 header.remove(keyword, ignore_missing=True)
             else:
                 header[keyword] = (_printable(value), comment)

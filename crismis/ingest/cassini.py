@@ -167,15 +167,28 @@ TWELVE_BITS = np.array(
     ],
     dtype=np.uint16,
 )
+# Measured electrons per DN of the states that labels name by round numbers: PDS4 Cassini
+# dictionary, gain_correction.
+_GAINS = {
+    ("ISSNA", 215): 223.58,
+    ("ISSNA", 95): 97.78,
+    ("ISSNA", 29): 30.27,
+    ("ISSNA", 12): 12.84,
+    ("ISSWA", 215): 220.65,
+    ("ISSWA", 95): 95.24,
+    ("ISSWA", 29): 27.68,
+    ("ISSWA", 12): 11.73,
+}
 _SUMMED = {"FULL": 1, "SUM2": 2, "SUM4": 4}
 
 
 @adapts(lambda plane: plane.label.get("INSTRUMENT_ID") in ("ISSNA", "ISSWA"))
 def _cassini(plane, source):
     label = plane.label
-    gain = re.match(r"(\d+) ELECTRONS PER DN", str(label.get("GAIN_MODE_ID")))
-    if gain:
-        plane.facts["gain"] = float(gain[1])
+    camera = label["INSTRUMENT_ID"]
+    state = re.match(r"(\d+) ELECTRONS PER DN", str(label.get("GAIN_MODE_ID")))
+    if state:
+        plane.facts["gain"] = _GAINS.get((camera, int(state[1])), float(state[1]))
     binning = _SUMMED.get(label.get("INSTRUMENT_MODE_ID"))
     if binning:
         plane.facts["binning"] = (binning, binning)
@@ -186,5 +199,4 @@ def _cassini(plane, source):
     if conversion in ("TABLE", "12BIT") and plane.data.dtype != np.uint8:
         plane.facts["saturation"] = 4095.0
     if label.get("INST_CMPRS_TYPE") == "LOSSY":
-        plane.note("lossy")
-        plane.facts["counts"] = False
+        plane.recode("lossy")

@@ -35,7 +35,7 @@ _GZIP = b"\x1f\x8b"
 MAX_EXPANSION = 1032
 _FORMATS = []
 _ADAPTERS = []
-_HOMES = ("build", "core", "discover", "labels", "odl", "raster")
+_HOMES = ("build", "core", "describe", "discover", "labels", "odl", "raster")
 _LABELS = (".lbl", ".LBL", ".xml", ".XML", ".lblx")
 
 
@@ -128,6 +128,10 @@ class Plane:
         """Add an earlier step to the fact ``product``."""
         steps = [s for s in self.facts.get("product", "").split("+") if s]
         self.facts["product"] = "+".join(steps + [step] * (step not in steps))
+
+    def recode(self, coding):
+        """Say that lossy compression or companding spoiled the values as measures of charge."""
+        self.facts |= {"coding": coding, "counts": False}
 
     def hide(self, bad):
         """Add pixels to the mask."""

@@ -21,8 +21,7 @@ def _galileo(plane, source):
         plane.facts["binning"] = (2, 2)
     encoding = str(label.get("ENCODING_TYPE", "NONE")).strip().upper()
     if not encoding.startswith(_LOSSLESS):
-        plane.note("lossy")
-        plane.facts["counts"] = False
+        plane.recode("lossy")
     # At 255 no pixel of eight bits differs enough from its neighbours to be replaced.
     threshold = label.get("ICT_DESPIKE_THRESHOLD", 255)
     if isinstance(threshold, int) and 0 < threshold < 255:

@@ -8,8 +8,7 @@ __all__ = []
 @adapts(lambda plane: str(plane.header.get("TELESCOP")).strip().upper() == "HAYABUSA2")
 def _onc(plane, source):
     if str(plane.header.get("IMGCMPRV", "")).strip().upper() == "LOSSY":
-        plane.note("lossy")
-        plane.facts["counts"] = False
+        plane.recode("lossy")
     limit = plane.header.get("DYNRNG")
     if isinstance(limit, int | float) and limit > 0:
         plane.facts["saturation"] = float(limit) - 1

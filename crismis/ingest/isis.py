@@ -34,6 +34,14 @@ _SPECIAL = {
 }
 _LOWEST_REAL = np.uint32(0xFF7FFFFA).view(np.float32)
 _LOWEST_DOUBLE = np.uint64(0xFFEFFFFFFFFFFFFA).view(np.float64)
+# Keywords that PDS labels spell with a line between the words.
+_AS_PDS = {
+    "INSTRUMENTID": "INSTRUMENT_ID",
+    "INSTRUMENTNAME": "INSTRUMENT_NAME",
+    "SPACECRAFTNAME": "SPACECRAFT_NAME",
+    "DATASETID": "DATA_SET_ID",
+    "FRAMEID": "FRAME_ID",
+}
 _SKIPPED = ("CORE", "LABEL", "HISTORY", "ORIGINALLABEL", "TABLE", "KERNELS", "RESEAUS", "POLYGON")
 
 
@@ -105,7 +113,7 @@ def _untile(tiles, tile, lines, samples):
 
 
 def _plane(label, pixels, data, missing):
-    values = label.flat(_SKIPPED)
+    values = {_AS_PDS.get(k, k): v for k, v in label.flat(_SKIPPED).items()}
     found = labelled(data, values, default_unit="S")
     kind = data.dtype.str[1:]
     if kind == "f4":

@@ -15,8 +15,7 @@ def _lroc(plane, source):
     if plane.data.dtype != np.uint8 or "EDR" not in str(plane.label.get("DATA_SET_ID")):
         return
     if not terms[0] or len({len(t) for t in terms}) != 1 or 0 in terms[1]:
-        plane.note("companded")
-        plane.facts["counts"] = False
+        plane.recode("companded")
         return
     plane.data = expand(*terms)[plane.data]
     plane.header["CRDECOMP"] = ("label's XTERM, MTERM, BTERM", "how values were expanded")

@@ -20,8 +20,7 @@ def _mdis(plane, source):
     if "EDR" not in str(label.get("DATA_SET_ID")):
         return
     if _whole(label, "WVLRATIO") > 1:
-        plane.note("lossy")
-        plane.facts["counts"] = False
+        plane.recode("lossy")
     if _whole(label, "COMP12_8") and plane.data.dtype == np.uint8:
         _expand(plane, source, _whole(label, "COMP_ALG"))
 
@@ -36,8 +35,7 @@ def _expand(plane, source, algorithm):
     path = beside(source.path.parent, _TABLES)
     table = _table(path, algorithm) if path is not None else None
     if table is None:
-        plane.note("companded")
-        plane.facts["counts"] = False
+        plane.recode("companded")
         plane.warning = (
             f"values are companded from 12 to 8 bits (algorithm {algorithm}); put the mission's "
             f"{_TABLES} (folder CALIB/LUT_INVERT of the archive) beside the image to expand them"

@@ -20,6 +20,7 @@ def _voyager(plane, source):
     camera = re.search(r"\b([NW])A CAMERA", text)
     if camera:
         plane.facts["instrument"] = f"ISS {camera[1]}AC"
+        plane.facts["detector"] = f"Voyager/ISS/{camera[1]}AC"
     time = re.search(r"\bSCET\s+(\d\d)\.(\d{3})\s+(\d\d:\d\d:\d\d)", text)
     if time:
         plane.facts["date"] = iso_date(f"19{time[1]}-{time[2]}T{time[3]}")
