@@ -13,6 +13,7 @@ __all__ = ["Shapes", "measure_shapes", "true_categories"]
 _SPOT_LENGTH = 2.0
 _DENSE = 600.0
 _BRIGHT = 30_000.0
+_ELONGATED = 2.0
 _STRAYING = 0.55
 _GENTLE_STRAYING = 0.3
 _DETOUR = 1.15
@@ -87,7 +88,7 @@ def measure_shapes(prints):
         x=x,
         y=y,
         charge=total,
-        peak=_extreme(weight, prints.offsets, np.maximum),
+        peak=extreme_of_events(weight, prints.offsets, np.maximum),
         angle=angle,
         length=_extent(along, prints.offsets),
         width=_extent(across, prints.offsets),
@@ -96,7 +97,8 @@ def measure_shapes(prints):
     )
 
 
-def _extreme(values, offsets, ufunc):
+def extreme_of_events(values, offsets, ufunc):
+    """Reduce each event's values by a ufunc such as `numpy.maximum`; 0 for events without any."""
     result = np.zeros(offsets.size - 1)
     filled = np.diff(offsets) > 0
     if filled.any():
@@ -105,8 +107,9 @@ def _extreme(values, offsets, ufunc):
 
 
 def _extent(values, offsets):
-    extent = _extreme(values, offsets, np.maximum) - _extreme(values, offsets, np.minimum)
-    return np.where(np.diff(offsets) > 0, extent + 1, 0.0)
+    highest = extreme_of_events(values, offsets, np.maximum)
+    lowest = extreme_of_events(values, offsets, np.minimum)
+    return np.where(np.diff(offsets) > 0, highest - lowest + 1, 0.0)
 
 
 def true_categories(prints, primaries, traces, volume):
@@ -122,7 +125,7 @@ def true_categories(prints, primaries, traces, volume):
         times the diffusion long and 25 degrees apart.
     ``heavy_track``
         Dense (600 electrons per micrometre of path, six times minimum ionization) and bright
-        (30,000 electrons), at least 1.5 times as long as wide.
+        (30,000 electrons), its charge spread at least twice as far (rms) along as across.
     ``blob``
         Dense and bright, but rounder.
     ``spot``
@@ -173,7 +176,7 @@ def true_categories(prints, primaries, traces, volume):
     category[worm] = Category.WORM
     category[spur & ~electron & (chord > _SPUR_TRACK)] = Category.DELTA_RAY_TRACK
     category[length < _SPOT_LENGTH] = Category.SPOT
-    elongated = shapes.length >= 1.5 * shapes.width
+    elongated = shapes.rms_length >= _ELONGATED * shapes.rms_width
     category[dense & elongated] = Category.HEAVY_TRACK
     category[dense & ~elongated] = Category.BLOB
     category[_count_prongs(primaries, traces, n, volume, _PRONG + 3 * blur) >= 3] = (
@@ -192,7 +195,7 @@ def _spur(prints, primaries, first, volume):
     ux, uy = primaries.direction[first, 0] / columns, primaries.direction[first, 1] / rows
     across = np.maximum(np.hypot(ux, uy), 1e-12)
     distance = np.abs(x * (uy / across)[label] - y * (ux / across)[label])
-    return _extreme(distance, prints.offsets, np.maximum)
+    return extreme_of_events(distance, prints.offsets, np.maximum)
 
 
 def _count_prongs(primaries, traces, n, volume, shortest):

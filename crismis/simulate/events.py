@@ -4,8 +4,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from .categories import measure_shapes, true_categories
-from .footprints import Footprints
+from .categories import extreme_of_events, measure_shapes, true_categories
 from .particles import mixture
 from .transport import Primaries, deposit
 
@@ -40,7 +39,8 @@ def draw_events(particles, n, volume, rng, *, visible=30.0):
         (depth) where it entered or was born, ``inclination`` (from the normal) and
         ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
         ``delta_reach``, ``prongs``, ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``,
-        ``y_centroid``, ``length`` and ``width`` of the visible pixels.
+        ``y_centroid``, ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the
+        pixel of entry where none is visible).
 
     Examples
     --------
@@ -85,14 +85,16 @@ def _truth(prints, primaries, traces, volume, names, visible):
     position, direction = primaries.position[first], primaries.direction[first]
     rows, columns = volume.pitch
     pixel = u.pix
+    x, y = position[:, 0] / columns - 0.5, position[:, 1] / rows - 0.5
+    blank = shapes.n_pixels == 0
     return QTable(
         {
             "label": np.arange(1, n + 1),
             "kind": names.astype(str),
             "category": true_categories(seen, primaries, traces, volume),
             "energy": primaries.energy[first] * u.MeV,
-            "x_entry": (position[:, 0] / columns - 0.5) * pixel,
-            "y_entry": (position[:, 1] / rows - 0.5) * pixel,
+            "x_entry": x * pixel,
+            "y_entry": y * pixel,
             "z_entry": position[:, 2] * u.um,
             "inclination": np.rad2deg(np.arccos(np.abs(direction[:, 2]))) * u.deg,
             "azimuth": np.rad2deg(np.arctan2(direction[:, 1], direction[:, 0])) * u.deg,
@@ -103,20 +105,22 @@ def _truth(prints, primaries, traces, volume, names, visible):
             "charge": prints.total * u.electron,
             "n_pixels": prints.n_pixels,
             "n_visible": shapes.n_pixels,
-            "x_centroid": shapes.x * pixel,
-            "y_centroid": shapes.y * pixel,
+            "x_centroid": np.where(blank, x, shapes.x) * pixel,
+            "y_centroid": np.where(blank, y, shapes.y) * pixel,
+            **_boxes(seen, np.rint(x), np.rint(y)),
             "length": shapes.length * pixel,
             "width": shapes.width * pixel,
         }
     )
 
 
-def concatenate(prints):
-    """Join the events of several footprints."""
-    sizes = np.concatenate([p.n_pixels for p in prints])
-    return Footprints(
-        np.concatenate([[0], np.cumsum(sizes)]),
-        np.concatenate([p.rows for p in prints]),
-        np.concatenate([p.columns for p in prints]),
-        np.concatenate([p.charge for p in prints]),
-    )
+def _boxes(seen, x, y):
+    """Bounding boxes of the visible pixels, or the given pixels where there are none."""
+    blank = seen.n_pixels == 0
+    return {
+        f"bbox_{axis}{end}": np.where(
+            blank, instead, extreme_of_events(values, seen.offsets, ufunc)
+        ).astype(int)
+        for axis, values, instead in (("x", seen.columns, x), ("y", seen.rows, y))
+        for end, ufunc in (("min", np.minimum), ("max", np.maximum))
+    }

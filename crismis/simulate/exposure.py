@@ -17,10 +17,12 @@ __all__ = ["detector_volume", "inject", "simulate_exposure"]
 
 _MOST_EVENTS = 20_000_000
 _LARGEST_IMAGE = 2**31
-# Without a published width: diffusion through silicon depleted by about 10 V per 10 um
-# (Janesick 2001, section 4.4), as a share of the thickness, never beyond half a 10 um pixel.
-_DEFAULT_SPREAD = 0.25
-_WIDEST_DEFAULT = 5.0
+# Without a published width. Thin devices have a field-free layer about as thick as the depleted
+# one, in which charge wanders as far as the layer is thick (Janesick 2001, section 4.4); thick
+# ones are depleted through, to about 4 um in 100 um (Holland et al. 2003, figure 12).
+_THIN = 30.0
+_THIN_SPREAD, _THIN_DEPLETED = 0.7, 0.5
+_THICK_SPREAD = 0.0425
 
 
 def detector_volume(detector, *, shape=None, diffusion=None):
@@ -34,7 +36,8 @@ def detector_volume(detector, *, shape=None, diffusion=None):
         Pixels (rows, columns) of the image, binned; the detector's by default.
     diffusion : float or Diffusion, optional
         Width of charge clouds from the far side in micrometres, or their law by depth; by
-        default the detector's, else a quarter of the thickness but at most 5 micrometres.
+        default the detector's, else 4.25 percent of the thickness, or for devices thinner
+        than 30 micrometres 70 percent, half of them field-free.
 
     Returns
     -------
@@ -62,13 +65,13 @@ def detector_volume(detector, *, shape=None, diffusion=None):
     if shape[0] * shape[1] > _LARGEST_IMAGE:
         raise ValueError(f"shape {shape} has more than {_LARGEST_IMAGE} pixels: simulate parts")
     thickness = detector.thickness
-    if diffusion is None:
-        far = detector.diffusion
+    if not isinstance(diffusion, Diffusion):
+        far = detector.diffusion if diffusion is None else float(diffusion)
+        thin = thickness < _THIN
         if math.isnan(far):
-            far = min(_DEFAULT_SPREAD * thickness, _WIDEST_DEFAULT)
-        diffusion = Diffusion(far, thickness)
-    elif not isinstance(diffusion, Diffusion):
-        diffusion = Diffusion(float(diffusion), thickness)
+            far = (_THIN_SPREAD if thin else _THICK_SPREAD) * thickness
+        depleted = _THIN_DEPLETED * thickness if thin else thickness
+        diffusion = Diffusion(far, thickness, depleted)
     pitch = tuple(detector.pitch * b for b in detector.binning)
     return Volume(tuple(shape), pitch, thickness, diffusion, pair_energy(detector.temperature))
 
@@ -136,8 +139,9 @@ def simulate_exposure(
     `~crismis.CosmicRayCCDData`
         Data, header keywords of the facts, and ``truth``: ``deposit`` (electrons from
         particles per pixel), ``events`` (one row per event, see `draw_events`, and
-        ``blended``: whether its visible pixels touch another event's) and ``footprints``
-        (each event's own electrons per pixel, `Footprints`).
+        ``blended``: whether its visible pixels touch another event's) and ``pixels`` (each
+        event's own electrons: ``label``, ``x``, ``y``, ``charge``, see
+        `Footprints.from_table`).
 
     Raises
     ------
@@ -189,7 +193,7 @@ def simulate_exposure(
         unit=unit,
         meta=_header(detector, time, gain, readnoise, scale),
     )
-    image.truth = {"deposit": deposit, "events": events, "footprints": prints}
+    image.truth = {"deposit": deposit, "events": events, "pixels": prints.to_table()}
     return image
 
 
@@ -363,7 +367,7 @@ def inject(ccd, events, *, positions=None, gain=None, seed=None, oriented=False)
                 "n_pixels": inside.n_pixels,
             }
         ),
-        "footprints": inside,
+        "pixels": inside.to_table(),
     }
     return image
 

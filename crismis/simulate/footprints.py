@@ -53,6 +53,38 @@ class Footprints:
             np.concatenate([i[p] for i, p in zip(images, places, strict=True)] or [[]]),
         )
 
+    @classmethod
+    def from_table(cls, pixels, n=None):
+        """Rebuild footprints from the table that `to_table` makes.
+
+        Parameters
+        ----------
+        pixels : `~astropy.table.Table`
+            Columns ``label`` (from 1), ``x``, ``y`` and ``charge``.
+        n : int, optional
+            Number of events; the largest label by default.
+        """
+        label = np.asarray(pixels["label"]) - 1
+        order = np.argsort(label, kind="stable")
+        n = int(label.max(initial=-1)) + 1 if n is None else n
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(label, minlength=n))])
+        columns = (np.asarray(pixels[name])[order] for name in ("y", "x", "charge"))
+        return cls(offsets, *columns)
+
+    def to_table(self):
+        """Return one row per pixel: ``label`` of the event (from 1), ``x``, ``y``, ``charge``."""
+        from astropy import units as u
+        from astropy.table import QTable
+
+        return QTable(
+            {
+                "label": (self.label + 1).astype(np.int32),
+                "x": self.columns.astype(np.int32),
+                "y": self.rows.astype(np.int32),
+                "charge": self.charge * u.electron,
+            }
+        )
+
     def __len__(self):
         return self.offsets.size - 1
 

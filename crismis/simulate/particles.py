@@ -485,12 +485,17 @@ _NUCLEI = {
 }
 
 
+# Modulation in MV and cut-off rigidity in GV: interplanetary space at the Sun's minimum and
+# maximum, and a mean over a low orbit at moderate inclination.
+_PHASES = {"minimum": (400.0, 0.0), "maximum": (1100.0, 0.0), "orbit": (700.0, 5.0)}
+
+
 def _galactic_kinds():
     kinds = {}
-    for phase, modulation in (("minimum", 400.0), ("maximum", 1100.0)):
+    for phase, (modulation, cutoff) in _PHASES.items():
         for name in _NUCLEI:
             species = SPECIES[name]
-            kinds[f"{name}-{phase}"] = Beam(species, galactic(species, modulation))
+            kinds[f"{name}-{phase}"] = Beam(species, galactic(species, modulation, cutoff))
     return kinds
 
 
@@ -503,6 +508,7 @@ KINDS = {
     "alpha": Inner(SPECIES["helium"], lines([4.2, 4.77, 5.3, 6.0, 7.69]), surface=0.5),
     "stopping-ion": Beam(SPECIES["carbon"], power_law(1.0, 20.0, 400.0)),
     "spallation": Spallation(),
+    "secondary-proton": Beam(SPECIES["proton"], power_law(1.0, 10.0, 1000.0)),
     **_galactic_kinds(),
 }
 """Kinds of events by name."""
@@ -524,6 +530,13 @@ MIXTURES = {
             "xray": 0.01,
         }
         for phase in ("minimum", "maximum")
+    },
+    "orbit": {
+        **{f"{name}-orbit": 0.65 * share for name, share in _NUCLEI.items()},
+        "secondary-proton": 0.1,
+        "electron": 0.2,
+        "spallation": 0.004,
+        "xray": 0.01,
     },
 }
 """Named mixtures: kind -> share of the events."""

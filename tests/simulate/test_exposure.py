@@ -5,7 +5,7 @@ import pytest
 from astropy import units as u
 
 from crismis import Detector, simulate_exposure
-from crismis.simulate import SPECIES, Beam, along, lines
+from crismis.simulate import SPECIES, Beam, Footprints, along, lines
 
 CCD = Detector("test", pitch=15.0, thickness=14.0, diffusion=4.0, gain=2.0, readnoise=4.0)
 
@@ -20,7 +20,7 @@ def test_truth_adds_up():
     noise = image.data - deposit
     assert abs(noise.mean()) < 0.1
     assert noise.std() == pytest.approx(4.0, rel=0.01)
-    prints = image.truth["footprints"]
+    prints = Footprints.from_table(image.truth["pixels"], 400)
     np.testing.assert_allclose(prints.image(image.shape), deposit, rtol=1e-5)
     assert len(prints) == len(image.truth["events"]) == 400
 
