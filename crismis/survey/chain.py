@@ -8,6 +8,8 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatch
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from .. import __version__
 from ..detectors import get_detector
 from ..errors import IngestError
 from ..headers import Facts
+from ..network import load_model
 from ..taxonomy import Category
 from .products import as_text, identity, write_cleaned, write_overlay
 from .schema import TABLES, arrow_schema
@@ -49,19 +52,39 @@ class Settings:
     cleaned: bool = True
     overlay: object = None
 
-    def digest(self):
-        """Return a text that differs wherever results may differ."""
-        known = {
-            "software": __version__,
+    def stamp(self):
+        """Return the columns of the catalog that tell how a result came about.
+
+        Returns
+        -------
+        dict of str to str
+            ``method``, ``model``, ``classifier``, ``software`` and ``settings``, a digest that
+            differs wherever results may differ.
+        """
+        names = {
             "method": self.method,
-            "options": {k: v for k, v in self.options.items() if k != "n_threads"},
-            "classifier": self.classifier,
+            "model": self._model(),
+            "classifier": _shipped("categorize-*.crm")
+            if self.classifier is None
+            else _fingerprint_of(self.classifier),
+            "software": __version__,
         }
-        text = json.dumps(known, sort_keys=True, default=_describe)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        options = {k: v for k, v in self.options.items() if k not in ("n_threads", "model")}
+        text = json.dumps(names | options, sort_keys=True, default=_fingerprint_of)
+        return names | {"settings": hashlib.sha256(text.encode()).hexdigest()[:16]}
+
+    def _model(self):
+        if self.method != "learned":
+            return None
+        model = self.options.get("model")
+        if model is None:
+            return _shipped("identify-*.crm")
+        if isinstance(model, str) and not model.endswith(".crm"):
+            return _shipped(f"identify-{model}.crm")
+        return _fingerprint_of(Path(model) if isinstance(model, str) else model)
 
 
-def process_file(path, stem, output, settings, expected=None):
+def process_file(path, stem, output, settings, stamp, expected=None):
     """Do all images of a file.
 
     Parameters
@@ -73,6 +96,8 @@ def process_file(path, stem, output, settings, expected=None):
     output : str
         Output folder, or "" for no products.
     settings : `Settings`
+    stamp : dict
+        Their stamp, made once for all files.
     expected : str, optional
         Checksum for which the catalog is up to date: nothing is done if the file has it.
 
@@ -84,7 +109,7 @@ def process_file(path, stem, output, settings, expected=None):
     from ..ingest import read_all
 
     start = time.perf_counter()
-    row = {"path": path, "settings": settings.digest()}
+    row = {"path": path, **stamp}
     try:
         row |= _fingerprint(path)
         if expected is not None and row["checksum"] == expected:
@@ -116,7 +141,7 @@ def process_file(path, stem, output, settings, expected=None):
 def error_row(row, error):
     """Return the row of an image without result."""
     done = datetime.now(UTC).replace(tzinfo=None)
-    row = {"image": 0, **row, "status": "error", "error": error, "software": __version__}
+    row = {"image": 0, **row, "status": "error", "error": error}
     row["exposure_id"] = identity(row["path"], row["image"])
     return row | {"finished": done, "host": socket.gethostname()}
 
@@ -168,8 +193,6 @@ def _process_image(ccd, row, names, output, settings):
     row |= {
         "exposure_id": identity(row["path"], row["image"]),
         "status": "ok",
-        "method": settings.method,
-        "software": __version__,
         "notes": "\n".join(filter(None, [row["notes"], *notes])) or None,
         "identify_time": spent[0],
         "categorize_time": spent[1],
@@ -310,12 +333,19 @@ def _known(*numbers):
     return next((float(x) for x in numbers if x is not None and np.isfinite(x)), None)
 
 
-def _describe(thing):
-    """Stand for an object that is no JSON: a model file by its checksum, others by their repr."""
-    if isinstance(thing, os.PathLike):
-        from ..network import load_model
+def _shipped(pattern):
+    """Name the shipped models of a pattern by a digest of their content."""
+    folder = files("crismis").joinpath("models")
+    names = sorted(f.name for f in folder.iterdir() if fnmatch(f.name, pattern))
+    digest = hashlib.sha256(b"".join(folder.joinpath(name).read_bytes() for name in names))
+    return f"shipped {digest.hexdigest()[:16]}" if names else None
 
-        return load_model(thing)[1]["checksum"]
-    if callable(getattr(thing, "predict_proba", None)):
-        return f"{type(thing).__module__}.{type(thing).__qualname__} {sorted(vars(thing))}"
-    return repr(thing)
+
+def _fingerprint_of(thing):
+    """Name an object by its content: a model file, a fitted classifier, an array, a constant."""
+    if isinstance(thing, os.PathLike):
+        card = load_model(thing)[1]
+        return f"{card.get('name', Path(thing).stem)} {card['checksum'][:16]}"
+    from joblib import hash as content_of
+
+    return f"{type(thing).__qualname__} {content_of(thing)[:16]}"

@@ -164,8 +164,9 @@ def run(
         summary = Summary(str(folder.path), inputs=len(files), skipped=len(skipped))
         for path, reason in skipped:
             log.info("skipped %s: %s", path, reason)
-        tasks = _plan(files, writer.known, settings, summary, overwrite, update)
-        log.info("%d files, %d to do, settings %s", len(files), len(tasks), settings.digest())
+        stamp = settings.stamp()
+        tasks = _plan(files, writer.known, stamp["settings"], summary, overwrite, update)
+        log.info("%d files, %d to do, %s", len(files), len(tasks), stamp)
         gatherer = _Gatherer(writer, folder, summary, len(tasks), started, overwrite)
         try:
             with (
@@ -176,7 +177,8 @@ def run(
                 if pool is not None and on_start is not None:
                     on_start(pool)
                 gatherer.link = pool.dashboard_link if pool is not None else None
-                for path, result in _results(tasks, pool, str(folder.path), settings, time_limit):
+                fixed = (str(folder.path), settings, stamp)
+                for path, result in _results(tasks, pool, fixed, time_limit):
                     gatherer.add(path, result)
                     advance()
         except BaseException:
@@ -205,11 +207,10 @@ def _check(settings, workers, time_limit, client):
         raise ValueError("client must not be asynchronous")
 
 
-def _plan(files, known, settings, summary, overwrite, update):
+def _plan(files, known, digest, summary, overwrite, update):
     """List the tasks that are left, and count the files that are not."""
     taken = {path: stem for path, row in known.items() if (stem := _stem(row.product))}
     stems = product_names(files, taken)
-    digest = settings.digest()
     tasks = []
     for path in files:
         row = known.get(as_text(path))
@@ -417,28 +418,28 @@ def _with_threads(settings, pool):
     return settings.options | {"n_threads": n_threads}
 
 
-def _results(tasks, pool, output, settings, time_limit):
+def _results(tasks, pool, fixed, time_limit):
     if pool is None:
         for task in tasks:
-            yield task.path, _work(task, output, settings, None)
+            yield task.path, _work(task, fixed, None)
     else:
-        yield from _Mapping(pool, output, settings, time_limit).over(tasks)
+        yield from _Mapping(pool, fixed, time_limit).over(tasks)
 
 
-def _work(task, output, settings, time_limit):
+def _work(task, fixed, time_limit):
     with _deadline(time_limit):
-        return process_file(task.path, task.stem, output, settings, task.expected)
+        return process_file(task.path, task.stem, *fixed, task.expected)
 
 
 class _Mapping:
     """Keeps just enough tasks on the cluster; tries those alone whose worker died."""
 
-    def __init__(self, client, output, settings, time_limit):
+    def __init__(self, client, fixed, time_limit):
         self.client, self.time_limit = client, time_limit
         if time_limit and not self._all_come_back():
             log.warning("no time limit: some workers have no nanny to start them again")
             self.time_limit = None
-        self._fixed = (output, settings, self.time_limit)
+        self._fixed = (fixed, self.time_limit)
         self._running, self._died = {}, {}
 
     def over(self, tasks):
@@ -494,7 +495,8 @@ class _Mapping:
                 return _AGAIN
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-        return to_arrow([error_row({"path": task.path}, reason)], [])
+        stamp = self._fixed[0][-1]
+        return to_arrow([error_row({"path": task.path, **stamp}, reason)], [])
 
 
 _AGAIN = object()

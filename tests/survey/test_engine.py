@@ -272,12 +272,13 @@ print("survived")
 @pytest.mark.parametrize(
     ("moment", "count"),
     [
-        ("identified", 4),
         ("product", 3),
         ("row", 4),
-        ("decision", 2),
         ("decision", 5),
-        ("state", 1),
+        *(
+            pytest.param(*moment, marks=pytest.mark.slow)
+            for moment in (("identified", 4), ("decision", 2), ("state", 1))
+        ),
     ],
 )
 def test_killed_run_continues_to_the_same_catalog(archive, tmp_path, moment, count):
