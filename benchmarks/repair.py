@@ -50,9 +50,8 @@ def galaxies(rng, size, number=None):
         along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
         profile = np.exp(-np.hypot(along, across / axis) / radius)
         iy, ix = int(cy), int(cx)
-        scene[iy - 30 : iy + 31, ix - 30 : ix + 31] += (
-            10 ** rng.uniform(2.5, 5) * profile / profile.sum()
-        )
+        profile *= 10 ** rng.uniform(2.5, 5) / profile.sum()
+        scene[iy - 30 : iy + 31, ix - 30 : ix + 31] += profile
     return scene
 
 

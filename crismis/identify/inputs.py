@@ -46,6 +46,8 @@ class Frame:
         Seconds; NaN when unknown.
     unit : `~astropy.units.UnitBase` or None
         Unit of the input.
+    model : dict or None
+        Card of the model that judged the frame.
     """
 
     electrons: np.ndarray
@@ -59,6 +61,7 @@ class Frame:
     facts: Facts | None = None
     exposure_time: float = np.nan
     unit: u.UnitBase | None = None
+    model: dict | None = None
 
     @property
     def scale(self):
@@ -502,10 +505,10 @@ def _flags(frame, hits, repaired, low_confidence):
 
 def _edges(bad):
     reach = EDGE_REACH
-    near = dilate(bad, reach, square=True) if bad.any() else np.zeros(bad.shape, bool)
-    near[:reach] = near[-reach:] = near[:, :reach] = near[:, -reach:] = True
-    flags = near.view(np.uint8)
-    flags *= np.uint8(Flag.EDGE)
+    flags = np.zeros(bad.shape, np.uint8)
+    if bad.any():
+        flags[dilate(bad, reach, square=True)] = Flag.EDGE
+    flags[:reach] = flags[-reach:] = flags[:, :reach] = flags[:, -reach:] = Flag.EDGE
     return flags
 
 

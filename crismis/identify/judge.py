@@ -172,6 +172,7 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     if model is None:
         model = choose_model(frame, scene)
     judge = model if isinstance(model, Judge) else load_judge(model)
+    frame.model = judge.card
     log_odds = 0.0 if hit_fraction is None else judge.log_odds(hit_fraction)
     network = judge.network(scene.conditions, log_odds)
     run_tasks(lambda tile: network.judge(scene.image, *tile, out), tiles(out.shape), n_threads)

@@ -15,11 +15,23 @@ METHODS = ("interpolate", "median", "noise")
 
 _REACH = 12
 _CHUNK = 1 << 14
-_SCALES = ((0.9, 0.9), (1.6, 1.6), (3.5, 3.5), (0.9, 6.0), (6.0, 0.9))
-"""Correlation lengths along rows and columns, pixels: star, galaxy, nebula, and lines of a spectrum."""
+_GROUNDS = (
+    (1.0, 1.0, np.inf),
+    (1.5, 1.5, 3.5),
+    (3.0, 3.0, 1.5),
+    (1.2, 10.0, np.inf),
+    (10.0, 1.2, np.inf),
+    (2.0, 10.0, 2.5),
+    (10.0, 2.0, 2.5),
+)
+"""Correlation length along y and x (pixels) and smoothness (Matern's nu) of what may lie below a
+hit: undersampled stars, stars, galaxies, and lines or traces of spectra, narrow and wide."""
 
 _FACTORS = (1.0, 4.0)
-_FLAT = 3.0
+"""Variance of the signal in units of the variance seen in excess of the noise."""
+
+_FLAT = 2.0
+"""Standard deviations by which the scatter must exceed the noise for the ground to be uneven."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +176,17 @@ def _offsets():
 
 @cache
 def _correlations():
-    """Matern correlation (smoothness 5/2) by distance along both axes, for each pair of scales."""
+    """Correlation by distance along y and x for each kind of ground."""
     y, x = np.mgrid[: 2 * _REACH + 1, : 2 * _REACH + 1]
-    tables = []
-    for along_y, along_x in _SCALES:
-        d = np.sqrt(5 * ((y / along_y) ** 2 + (x / along_x) ** 2))
-        tables.append((1 + d + d**2 / 3) * np.exp(-d))
-    return np.ascontiguousarray(tables)
+    return np.ascontiguousarray(
+        [_matern(np.hypot(y / along_y, x / along_x), nu) for along_y, along_x, nu in _GROUNDS]
+    )
+
+
+def _matern(distance, nu):
+    """Matern correlation; Rasmussen & Williams 2006, Gaussian Processes, section 4.2."""
+    if nu == np.inf:
+        return np.exp(-(distance**2) / 2)
+    d = np.sqrt(2 * nu) * distance
+    polynomial = {1.5: 1 + d, 2.5: 1 + d + d**2 / 3, 3.5: 1 + d + 2 * d**2 / 5 + d**3 / 15}
+    return polynomial[nu] * np.exp(-d)

@@ -1,0 +1,89 @@
+"""Saturated stars: where pixels clip, and which of these are sources rather than hits."""
+
+import numpy as np
+from scipy import ndimage
+
+from .masks import dilate
+
+__all__ = ["clipping_level", "saturated_sources"]
+
+_CORE = 0.1
+"""Fraction of the saturation level that the median around a saturated source exceeds;
+L.A.Cosmic as implemented in astroscrappy (McCully et al. 2018) tells stars from hits so."""
+
+_SPREAD = 2
+_CLIPPED = 5
+_CONTRAST = 20.0
+
+
+def clipping_level(image, bad):
+    """Return the level at which an image is clipped, infinity where none shows.
+
+    A level is taken for clipping if five pixels or more share the largest value exactly and
+    it stands far (20 standard deviations) above the median.
+
+    Parameters
+    ----------
+    image : 2-D ndarray
+    bad : ndarray of bool
+        Pixels to leave out.
+
+    Returns
+    -------
+    float
+    """
+    if bad.any():
+        top = np.max(image, where=~bad, initial=-np.inf)
+    else:
+        top = image.max()
+    if np.count_nonzero(image == top) < _CLIPPED:
+        return np.inf
+    step = max(1, int(np.sqrt(image.size / 1e5)))
+    sample = image[::step, ::step][~bad[::step, ::step]]
+    if sample.size == 0:
+        return np.inf
+    low, middle = np.percentile(sample, [15.87, 50])
+    return float(top) if top - middle > _CONTRAST * max(middle - low, 1e-30) else np.inf
+
+
+def saturated_sources(image, saturation):
+    """Mark saturated sources with their bleeding, but not saturated hits.
+
+    Parameters
+    ----------
+    image : 2-D ndarray
+    saturation : float
+        Level from which on a pixel is saturated.
+
+    Returns
+    -------
+    ndarray of bool or None
+        Connected saturated pixels, grown by two, wherever one of them has a 5 x 5 median over
+        a tenth of the level; `None` if there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.saturation import saturated_sources
+    >>> image = np.zeros((20, 30))
+    >>> image[5:15, 4:9] = 60000  # a star
+    >>> image[10, 20:28] = 60000  # a track
+    >>> sources = saturated_sources(image, 60000)
+    >>> bool(sources[10, 5]), bool(sources[10, 24])
+    (True, False)
+    """
+    saturated = image >= np.float32(saturation)
+    if not saturated.any():
+        return None
+    rows, columns = np.nonzero(saturated)
+    window = np.arange(-2, 3)
+    y = (rows[:, None, None] + window[:, None]).clip(0, image.shape[0] - 1)
+    x = (columns[:, None, None] + window).clip(0, image.shape[1] - 1)
+    around = np.nan_to_num(image[y, x].reshape(rows.size, -1), posinf=saturation)
+    core = np.median(around, axis=1) > _CORE * saturation
+    if not core.any():
+        return None
+    labels, count = ndimage.label(saturated, np.ones((3, 3)))
+    with_core = np.zeros(count + 1, bool)
+    with_core[labels[rows[core], columns[core]]] = True
+    return dilate(with_core[labels], _SPREAD, square=True)
