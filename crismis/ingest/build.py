@@ -177,6 +177,10 @@ def build(source, plane, name, index, unit):
     product = [s for s in (facts.product, known.get("product", "")) if s]
     facts = Facts(**(vars(facts) | known | {"product": "+".join(dict.fromkeys(product))}))
     facts.to_header(header)
+    said = header.get("BUNIT")
+    if said is not None:
+        header.remove("BUNIT", remove_all=True)
+        header["CRBUNIT"] = (said, "unit as the file names it")
     header["CRHDU"] = (str(name), "image of the file that was read")
     if index is not None:
         header["CRPLANE"] = (index, "plane of the cube that was read")
@@ -203,7 +207,10 @@ def _unit(source, plane, chosen):
             return parse_unit(chosen)
         except ValueError:
             raise ValueError(f"unit {chosen!r} is not known to astropy.units") from None
-    said = plane.unit if plane.unit is not None else plane.header.get("BUNIT")
+    # astropy writes no BUNIT for dimensionless images, so ours may have CRBUNIT alone.
+    said = plane.unit
+    if said is None:
+        said = plane.header.get("BUNIT", plane.header.get("CRBUNIT"))
     if said is None or (isinstance(said, str) and not said.strip()):
         return u.adu, True
     if not isinstance(said, str):
