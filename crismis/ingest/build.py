@@ -173,13 +173,13 @@ def build(source, plane, name, index, unit):
     known = {k: v for k, v in plane.facts.items() if v is not None}
     if unit in (u.electron, u.electron / u.s):
         known.setdefault("gain", 1.0)
-    known["counts"] = counts and known.get("counts", True)
+    known["counts"] = counts and known.get("counts", facts.counts)
     product = [s for s in (facts.product, known.get("product", "")) if s]
     facts = Facts(**(vars(facts) | known | {"product": "+".join(dict.fromkeys(product))}))
     facts.to_header(header)
-    said = header.get("BUNIT")
+    said = plane.unit if isinstance(plane.unit, str) else header.get("BUNIT")
+    header.remove("BUNIT", ignore_missing=True, remove_all=True)
     if said is not None:
-        header.remove("BUNIT", remove_all=True)
         header["CRBUNIT"] = (said, "unit as the file names it")
     header["CRHDU"] = (str(name), "image of the file that was read")
     if index is not None:
