@@ -1,5 +1,7 @@
 """Pictures of what crismis found: images, galleries, spectra, rates, reports and DS9 regions."""
 
+from .ds9 import events_to_regions, write_regions
+from .evaluation import plot_calibration, plot_confusion, plot_roc, plot_training
 from .gallery import Gallery, Stamp, cut_stamps, plot_gallery
 from .images import (
     Overlay,
@@ -11,19 +13,29 @@ from .images import (
     write_overlay,
 )
 from .palette import CATEGORY_COLORS, is_broken
+from .spectra import Spectrum, plot_rates, plot_spectrum
 
 __all__ = [
     "CATEGORY_COLORS",
     "Gallery",
     "Overlay",
+    "Spectrum",
     "Stamp",
     "cut_stamps",
+    "events_to_regions",
     "image_norm",
     "is_broken",
     "plot_before_after",
+    "plot_calibration",
+    "plot_confusion",
     "plot_gallery",
     "plot_image",
     "plot_overlay",
     "plot_probability",
+    "plot_rates",
+    "plot_roc",
+    "plot_spectrum",
+    "plot_training",
     "write_overlay",
+    "write_regions",
 ]
