@@ -189,6 +189,7 @@ def main():
     parser.add_argument("--no-lacosmic", action="store_true")
     parser.add_argument("--no-crismis", action="store_true")
     parser.add_argument("--json", type=Path, help="write every row to this file")
+    parser.add_argument("--beside", type=Path, help="take the peers' rows from this earlier --json")
     parser.add_argument("--docs", type=Path, help="write the tables of the documentation here")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -200,6 +201,10 @@ def main():
     heads = ["1e-4", "1e-3", "5e-3", "low", "high", "AP", "ECE", "bias"]
     print(f"{'frame':28s} {'method':28s}", *(f"{head:>6s}" for head in heads))
     rows, draws = measure(frames, options)
+    if options.beside:
+        earlier = json.loads(options.beside.read_text())
+        rows += [r for r in earlier["rows"] if r["method"] != "crismis"]
+        draws |= {tuple(key): d for key, d in earlier["draws"] if key[1] != "crismis"}
     means = summarize(rows, draws)
     print()
     for row in means:
@@ -211,7 +216,8 @@ def main():
                 verdict = "reached" if value >= goal else "missed"
                 print(f"goal {group}: {goal} at 1e-4, {value:.4f}: {verdict}")
     if options.json:
-        options.json.write_text(json.dumps({"rows": rows, "means": means}, indent=1))
+        kept = [(key, np.asarray(d).round(5).tolist()) for key, d in draws.items()]
+        options.json.write_text(json.dumps({"rows": rows, "means": means, "draws": kept}))
     if options.docs:
         write_tables(means, options.docs)
     return 0 if rows else 1

@@ -32,11 +32,7 @@ HALF = 12
 def signal_to_noise(frame):
     """Return the excess of each pixel over the median around it, in units of the noise."""
     smooth = median_filter(frame.data, 7)
-    gain = frame.gain or 1.0
-    if frame.readnoise is None:
-        rough = frame.data - smooth
-        return rough / (1.4826 * np.median(np.abs(rough)) + 1e-6)
-    noise = np.sqrt(np.maximum(smooth, 0) * gain + frame.readnoise**2) / gain
+    noise = np.sqrt(np.maximum(smooth, 0) * frame.gain + frame.readnoise**2) / frame.gain
     return (frame.data - smooth) / noise
 
 

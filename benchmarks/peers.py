@@ -8,7 +8,7 @@ and are best with nothing added. Its other models, and those of Cosmic-CoNN for 
 instruments, are given beside it, because nobody knows beforehand which one suits a frame.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from itertools import product
@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from astropy.nddata import CCDData
 
-__all__ = ["Frame", "as_ccd", "lacosmic_masks", "learned", "scorers"]
+__all__ = ["Frame", "as_ccd", "lacosmic_masks", "learned", "noise", "scorers"]
 
 SIGCLIPS = (3.0, 4.5, 6.0, 8.0, 12.0, 20.0, 50.0, 150.0)
 OBJLIMS = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -24,21 +24,25 @@ OBJLIMS = (1.0, 2.0, 5.0, 10.0, 20.0)
 
 @dataclass(frozen=True)
 class Frame:
-    """An image with truth: 0 clean, 1 hit, 2 does not count."""
+    """An image with truth: 0 clean, 1 hit, 2 does not count.
+
+    Where gain and read noise are not ``known`` to a user, crismis is given neither, and its
+    peers, which cannot do without, the nominal ones.
+    """
 
     name: str
     group: str
     data: np.ndarray
     truth: np.ndarray
-    gain: float | None = 1.0
-    readnoise: float | None = 5.0
+    gain: float = 1.0
+    readnoise: float = 5.0
     unit: str = "electron"
-    header: dict = field(default_factory=dict)
+    known: bool = True
 
 
 def as_ccd(frame):
     """Return the frame as a user would hold it, without any hint at its instrument."""
-    return CCDData(frame.data, unit=frame.unit, meta=dict(frame.header))
+    return CCDData(frame.data, unit=frame.unit)
 
 
 def learned(frame, *, model=None, **options):
@@ -47,8 +51,14 @@ def learned(frame, *, model=None, **options):
 
     if model is not None:
         options["model"] = model
-    options = {"gain": frame.gain, "readnoise": frame.readnoise, "repair": False} | options
-    return crismis.cosmicray_learned(as_ccd(frame), **options).probability
+    return crismis.cosmicray_learned(
+        as_ccd(frame), repair=False, **noise(frame), **options
+    ).probability
+
+
+def noise(frame):
+    """Return what a user can tell of the noise as keyword arguments."""
+    return {"gain": frame.gain, "readnoise": frame.readnoise} if frame.known else {}
 
 
 def lacosmic_masks(frame, quick=False):
@@ -61,8 +71,8 @@ def lacosmic_masks(frame, quick=False):
             frame.data,
             sigclip=sigclip,
             objlim=objlim,
-            gain=frame.gain or 1.0,
-            readnoise=frame.readnoise or 5.0,
+            gain=frame.gain,
+            readnoise=frame.readnoise,
             satlevel=np.inf,
         )
         yield (sigclip, objlim), mask
@@ -89,7 +99,7 @@ def _cosmic_conn(model, frame):
 
 
 def _electrons(frame):
-    return np.asarray(frame.data, dtype=np.float32) * (frame.gain or 1.0)
+    return np.asarray(frame.data, dtype=np.float32) * frame.gain
 
 
 @cache

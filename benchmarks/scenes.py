@@ -22,7 +22,7 @@ import peers
 from astropy.io import fits
 from scipy.ndimage import binary_dilation, find_objects, label, median_filter
 
-__all__ = ["SCENES", "Scene", "hubble_hits", "inject", "load", "scene_frames", "scenes"]
+__all__ = ["SCENES", "Scene", "hubble_hits", "inject", "load", "read_scene", "scene_frames"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,12 @@ SCENES = {
 
 
 def load(name):
-    """Return the scene in data units (float32) and where it is usable."""
-    scene = SCENES[name]
+    """Return a scene of `SCENES` in data units (float32) and where it is usable."""
+    return read_scene(SCENES[name])
+
+
+def read_scene(scene):
+    """Return the pixels of a scene (float32) and where they are usable."""
     path = fields.data_folder() / "ingest" / scene.path
     if scene.plane is not None:
         data = np.array(fits.getdata(path)[scene.plane], dtype=np.float32)
@@ -135,8 +139,8 @@ def inject(name, seed):
     image = data + deposit
     if np.array_equal(data, np.round(data)):
         image = np.round(image)
-    given = (scene.gain, scene.readnoise) if scene.known else (None, None)
-    return peers.Frame(f"{name}-{seed}", scene.group, image, truth, *given, unit="adu")
+    facts = scene.gain, scene.readnoise, "adu", scene.known
+    return peers.Frame(f"{name}-{seed}", scene.group, image, truth, *facts)
 
 
 def scene_frames(seeds):
@@ -144,9 +148,3 @@ def scene_frames(seeds):
     for name in SCENES:
         for seed in range(seeds):
             yield inject(name, seed)
-
-
-def scenes():
-    """Yield the name of every scene, the scene and where it is usable."""
-    for name in SCENES:
-        yield name, *load(name)
