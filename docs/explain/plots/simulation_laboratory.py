@@ -1,0 +1,20 @@
+"""Held-out footprints of a laboratory CCD against the simulation, before and after tuning."""
+
+import matplotlib.pyplot as plt
+from _observed import draw, simulated
+
+fig, axes = plt.subplots(2, 2, figsize=(8.5, 6.0), sharey=True)
+draw(
+    axes,
+    "itl-odd",
+    {
+        "before tuning": simulated(10.0, 100.0, 5.0, "ground", 50.0, 4),
+        "after tuning": simulated(10.0, 100.0, 4.25, "laboratory", 50.0, 4),
+    },
+    {
+        "n_pixels": "pixels",
+        "length": "length / pixels",
+        "charge_per_pixel": "electrons per pixel",
+        "elongation": "length over width",
+    },
+)
