@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Detector", "get_detector", "list_detectors", "load_detectors"]
+__all__ = ["Detector", "electrons_per_unit", "get_detector", "list_detectors", "load_detectors"]
 
 _USER = {}
 _KINDS = ("CCD", "CMOS", "vidicon")
@@ -178,9 +178,8 @@ def get_detector(name_or_ccd):
         return name_or_ccd
     known = _shipped() | _USER
     if isinstance(name_or_ccd, str):
-        for name, detector in known.items():
-            if name.lower() == name_or_ccd.lower():
-                return detector
+        if (detector := _by_name(name_or_ccd)) is not None:
+            return detector
         raise KeyError(
             f"no detector is named {name_or_ccd!r}; known are {', '.join(sorted(known))}; "
             "add your own with crismis.detectors.load_detectors(TOML file)"
@@ -202,6 +201,41 @@ def get_detector(name_or_ccd):
     if not facts.counts:
         changes |= {"gain": math.nan, "readnoise": math.nan}
     return detector.evolve(**changes)
+
+
+def electrons_per_unit(ccd, detector=None):
+    """Find what turns the data of an image into electrons.
+
+    Parameters
+    ----------
+    ccd : `~astropy.nddata.CCDData`
+        The image; its unit, exposure time and gain count.
+    detector : `Detector`, optional
+        Gives the gain where the header does not; otherwise found from the header.
+
+    Returns
+    -------
+    scale : float
+        Electrons per unit of the data, 1 where the gain is not known.
+    unit : `~astropy.units.Unit`
+        Electron, or the data's own unit where the gain is not known.
+    """
+    from astropy import units as u
+
+    from .headers import Facts
+
+    facts = Facts.from_header(ccd.meta)
+    unit, scale = ccd.unit, 1.0
+    if u.s in unit.bases and facts.exposure_time:
+        unit, scale = unit * u.s, facts.exposure_time
+    if unit == u.electron:
+        return scale, u.electron
+    gain = facts.gain
+    if gain is None and (detector := detector or get_detector(ccd)) is not None:
+        gain = detector.gain
+    if unit in (u.adu, u.DN, u.ct) and gain and math.isfinite(gain):
+        return scale * gain, u.electron
+    return 1.0, ccd.unit
 
 
 def _recognize(header, detectors):
