@@ -15,11 +15,18 @@ _STEP = 0.5
 _FIRST = 1.5
 """Rays start this many pixels from the vertex, outside the blob where prongs overlap."""
 
-_SHORTEST = 4.0
+_NEAR = 1.5
+"""Tracks this many pixels from a point pass through it."""
+
+_SHORTEST = 5.0
 """Shortest prong in pixels."""
 
 _DIP = 0.65
 """Two neighbouring prongs are distinct if rays between them are shorter than this fraction."""
+
+_SIDE = 2.0
+_CONTRAST = 1.5
+"""A prong's outer half outshines what lies this many pixels beside it by this factor."""
 
 _COLLINEAR = np.deg2rad(20)
 _BRIGHTNESS_RATIO = 2.0
@@ -33,7 +40,7 @@ class _Star:
     angles: np.ndarray
     lengths: np.ndarray
     brightness: np.ndarray
-    n_lines: int
+    lines: np.ndarray
 
 
 def find_spallation(ccd, *, min_lines=3):
@@ -75,7 +82,7 @@ def find_spallation(ccd, *, min_lines=3):
     .. [1] Koutchmy, S., Tavabi, E. & Urtado, O. 2018, MNRAS 478, 1265 (cosmic-ray impacts on
        SOHO/LASCO).
     """
-    from scipy import ndimage, stats
+    from scipy import ndimage
 
     if ccd.events is None:
         raise ValueError("events are not set: run crismis.categorize_cosmicrays first")
@@ -84,20 +91,18 @@ def find_spallation(ccd, *, min_lines=3):
     if ccd.segmentation is not None:
         labels = np.asarray(ccd.segmentation.data)
         image = ccd.original * scale
+        crowd = _Crowd(ccd)
         groups, _ = ndimage.label(labels > 0, structure=np.ones((3, 3)))
         for number, box in enumerate(ndimage.find_objects(groups), start=1):
             mask = groups[box] == number
-            star = _best_star(mask, image[box], min_lines) if _roomy(mask) else None
+            if not _roomy(mask):
+                continue
+            excess = image[box] - _level(image, groups, box)
+            star = _best_star(mask, excess, min_lines)
             if star is not None:
-                around = _level(image, groups, box)
-                rows.append(_row(star, mask, image[box] - around, labels[box], box))
+                rows.append(_row(star, mask, excess, labels[box], box, crowd))
     table = _table(rows, unit)
-    if rows:
-        mean = _line_density(ccd)
-        table["chance_probability"] = stats.poisson.sf(table["n_lines"] - 2, mean)
-        table.sort(["chance_probability", "charge"])
-        table = table[np.lexsort((-table["charge"].value, table["chance_probability"]))]
-    return table
+    return table[np.argsort(table["chance_probability"], kind="stable")]
 
 
 def _roomy(mask):
@@ -109,7 +114,7 @@ def _best_star(mask, image, min_lines):
     best, merit = None, (min_lines, 0.0)
     for y, x in _vertices(mask, image):
         star = _prongs(mask, image, y, x)
-        value = (star.n_lines, float(star.lengths.sum()))
+        value = (len(star.lines), float(star.lengths.sum()))
         if value > merit:
             best, merit = star, value
     return best
@@ -129,23 +134,33 @@ def _vertices(mask, image):
 def _prongs(mask, image, y, x):
     reach = int(np.hypot(*mask.shape)) + 2
     radius = np.arange(_FIRST, reach, _STEP)
-    rows = np.rint(y + radius * np.sin(_ANGLES)[:, None]).astype(int)
-    cols = np.rint(x + radius * np.cos(_ANGLES)[:, None]).astype(int)
-    inside = (rows >= 0) & (rows < mask.shape[0]) & (cols >= 0) & (cols < mask.shape[1])
-    on = np.zeros(inside.shape, bool)
-    on[inside] = mask[rows[inside], cols[inside]]
+    on = _sample(mask, y, x, radius, 0.0) > 0
     # A ray may miss one sample: a slanted line of one pixel's width is a staircase.
-    bridged = on.copy()
-    bridged[:, 1:-1] |= on[:, :-2] & on[:, 2:]
-    alive = np.logical_and.accumulate(bridged, axis=1)
+    on[:, 1:-1] |= on[:, :-2] & on[:, 2:]
+    alive = np.logical_and.accumulate(on, axis=1)
     length = np.where(alive.any(axis=1), _FIRST + _STEP * alive.sum(axis=1), 0.0)
     peaks = _peaks(length)
-    brightness = np.array([image[rows[p][on[p] & alive[p]], cols[p][on[p] & alive[p]]].mean()
-                           for p in peaks])  # fmt: skip
-    return _Star(
-        float(y), float(x), _ANGLES[peaks], length[peaks], brightness,
-        _count_lines(_ANGLES[peaks], brightness),
-    )  # fmt: skip
+    outer = alive[peaks] & (radius > length[peaks, None] / 2)
+    count = np.maximum(outer.sum(axis=1), 1)
+    ridge, left, right = (
+        (_sample(image, y, x, radius, offset, peaks) * outer).sum(axis=1) / count
+        for offset in (0.0, _SIDE, -_SIDE)
+    )
+    distinct = ridge > _CONTRAST * np.maximum(left, right)
+    peaks, ridge = peaks[distinct], ridge[distinct]
+    lines = _lines(_ANGLES[peaks], ridge)
+    return _Star(float(y), float(x), _ANGLES[peaks], length[peaks], ridge, lines)
+
+
+def _sample(plane, y, x, radius, offset, rays=slice(None)):
+    """Values along rays from a point, shifted sideways; 0 outside the plane."""
+    sine, cosine = np.sin(_ANGLES[rays])[:, None], np.cos(_ANGLES[rays])[:, None]
+    rows = np.rint(y + radius * sine + offset * cosine).astype(int)
+    cols = np.rint(x + radius * cosine - offset * sine).astype(int)
+    inside = (rows >= 0) & (rows < plane.shape[0]) & (cols >= 0) & (cols < plane.shape[1])
+    values = np.zeros(inside.shape)
+    values[inside] = plane[rows[inside], cols[inside]]
+    return values
 
 
 def _peaks(length):
@@ -167,20 +182,19 @@ def _separated(length, p, q):
     return between.min() < shortest and around.min() < shortest
 
 
-def _count_lines(angles, brightness):
-    """Prongs, an opposite pair of like brightness counted once."""
-    left = list(range(len(angles)))
-    lines = 0
+def _lines(angles, brightness):
+    """Brightness of each line: a prong, or an opposite pair of like brightness."""
+    left = list(np.argsort(brightness))
+    lines = []
     while left:
         p = left.pop()
-        lines += 1
-        for q in left:
+        lines.append(brightness[p])
+        for q in reversed(left):
             turn = np.abs((angles[p] - angles[q]) % (2 * np.pi) - np.pi)
-            low, high = sorted((brightness[p], brightness[q]))
-            if turn < _COLLINEAR and high < _BRIGHTNESS_RATIO * max(low, 1e-300):
+            if turn < _COLLINEAR and brightness[p] < _BRIGHTNESS_RATIO * brightness[q]:
                 left.remove(q)
                 break
-    return lines
+    return np.array(lines)
 
 
 def _level(image, groups, box):
@@ -189,7 +203,7 @@ def _level(image, groups, box):
     return float(np.median(outside)) if outside.size else 0.0
 
 
-def _row(star, mask, excess, labels, box):
+def _row(star, mask, excess, labels, box, crowd):
     y, x = np.indices(mask.shape)
     near = mask & (np.hypot(y - star.y, x - star.x) <= 1.5)
     order = np.argsort(star.angles)
@@ -198,12 +212,13 @@ def _row(star, mask, excess, labels, box):
         "x_vertex": box[1].start + star.x,
         "y_vertex": box[0].start + star.y,
         "n_prongs": len(star.angles),
-        "n_lines": star.n_lines,
+        "n_lines": len(star.lines),
         "prong_angles": ",".join(f"{a:.0f}" for a in np.rad2deg(star.angles[order])),
         "longest_prong": star.lengths.max(),
         "brightness_ratio": star.brightness.max() / max(star.brightness.min(), 1e-300),
         "vertex_charge": excess[near].sum(),
         "charge": excess[mask].sum(),
+        "chance_probability": crowd.chance(star.lines),
     }
 
 
@@ -231,8 +246,19 @@ def _table(rows, unit):
     return table
 
 
-def _line_density(ccd):
-    """Mean number of unrelated tracks within 1.5 pixels of a point."""
-    length = u.Quantity(ccd.events["length"]).to_value(u.pix)
-    density = len(length) / ccd.data.size
-    return density * (2 * 1.5 * float(np.mean(length)) + np.pi * 1.5**2)
+class _Crowd:
+    """How often unrelated tracks of given brightness pass a point of this image."""
+
+    def __init__(self, ccd):
+        length = u.Quantity(ccd.events["length"]).to_value(u.pix)
+        charge = np.nan_to_num(np.asarray(u.Quantity(ccd.events["charge"]).value, float))
+        order = np.argsort(charge / length)
+        self.brightness = (charge / length)[order]
+        area = 2 * _NEAR * length[order] + np.pi * _NEAR**2
+        self.passing = np.append(np.cumsum(area[::-1])[::-1], 0.0) / ccd.data.size
+
+    def chance(self, lines):
+        """Probability that tracks at least as bright as all lines but the brightest meet there."""
+        others = np.sort(lines)[::-1][1:]
+        mean = self.passing[np.searchsorted(self.brightness, others)]
+        return float(np.prod(np.minimum(-np.expm1(-mean), 1.0)))
