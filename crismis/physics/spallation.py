@@ -28,8 +28,8 @@ _SIDE = 2.0
 _CONTRAST = 1.5
 """A prong's outer half outshines what lies this many pixels beside it by this factor."""
 
-_COLLINEAR = np.deg2rad(20)
-_BRIGHTNESS_RATIO = 2.0
+_COLLINEAR = np.deg2rad(15)
+_BRIGHTNESS_RATIO = 4.0
 """Opposite prongs that agree so well are one particle that went through."""
 
 
@@ -110,14 +110,10 @@ def _roomy(mask):
 
 
 def _best_star(mask, image, min_lines):
-    """The vertex with most lines, then with the longest prongs, or None."""
-    best, merit = None, (min_lines, 0.0)
-    for y, x in _vertices(mask, image):
-        star = _prongs(mask, image, y, x)
-        value = (len(star.lines), float(star.lengths.sum()))
-        if value > merit:
-            best, merit = star, value
-    return best
+    """The star at the vertex that explains most as prongs, if it has enough lines."""
+    stars = [_prongs(mask, image, y, x) for y, x in _vertices(mask, image)]
+    best = max(stars, key=lambda star: (len(star.angles), star.lengths.sum()))
+    return best if len(best.lines) >= min_lines else None
 
 
 def _vertices(mask, image):
