@@ -178,8 +178,9 @@ def get_detector(name_or_ccd):
         return name_or_ccd
     known = _shipped() | _USER
     if isinstance(name_or_ccd, str):
-        if (detector := _by_name(name_or_ccd)) is not None:
-            return detector
+        for name, detector in known.items():
+            if name.lower() == name_or_ccd.lower():
+                return detector
         raise KeyError(
             f"no detector is named {name_or_ccd!r}; known are {', '.join(sorted(known))}; "
             "add your own with crismis.detectors.load_detectors(TOML file)"
