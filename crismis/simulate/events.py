@@ -1,5 +1,7 @@
 """Events: draw particles, fly them, and write down the truth of each."""
 
+from dataclasses import replace
+
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
@@ -13,52 +15,59 @@ __all__ = ["draw_events"]
 _FIELDS = ("position", "direction", "energy", "mass", "charge")
 
 
-def draw_events(particles, n, volume, rng, *, visible=30.0):
+def draw_events(particles, n, volume, rng, *, visible=30.0, target=None):
     """Simulate events in bare silicon.
 
-    Parameters
-    ----------
-    particles : str, kind, mapping or sequence
-        See `mixture`.
-    n : int
-        Number of events.
-    volume : Volume
-        The silicon.
-    rng : `~numpy.random.Generator`
-        Source of all randomness.
-    visible : float
-        Electrons above which a pixel counts as visible for the true category.
+        Parameters
+        ----------
+        particles : str, kind, mapping or sequence
+            See `mixture`.
+        n : int
+            Number of events.
+        volume : Volume
+            The silicon.
+        rng : `~numpy.random.Generator`
+            Source of all randomness.
+        visible : float
+            Electrons above which a pixel counts as visible for the true category.
+        target : tuple of int, optional
+            Pixels (rows, columns) in the middle that all events enter; by default the whole face.
 
-    Returns
-    -------
-    Footprints
-        Electrons per pixel of each event.
-    `~astropy.table.QTable`
-        The truth, one row per event: ``label`` (from 1), ``kind``, ``category``, ``energy``
-        (kinetic, of the first particle), ``x_entry``, ``y_entry`` (pixels) and ``z_entry``
-        (depth) where it entered or was born, ``inclination`` (from the normal) and
-        ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
-        ``delta_reach``, ``prongs``, ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``,
-        ``y_centroid``, ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the
-        pixel of entry where none is visible).
+        Returns
+        -------
+        Footprints
+            Electrons per pixel of each event.
+        `~astropy.table.QTable`
+            The truth, one row per event: ``label`` (from 1), ``kind``, ``category``, ``energy``
+            (kinetic, of the first particle), ``x_entry``, ``y_entry`` (pixels) and ``z_entry``
+            (depth) where it entered or was born, ``inclination`` (from the normal) and
+            ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
+            ``delta_reach``, ``prongs``, ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``,
+            ``y_centroid``, ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the
+            pixel of entry where none is visible).
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crismis.simulate import Diffusion, Volume, draw_events
-    >>> slab = Volume((200, 200), (15.0, 15.0), 14.0, Diffusion(4.0, 14.0))
-    >>> prints, truth = draw_events("proton-minimum", 50, slab, np.random.default_rng(1))
-    >>> len(prints), len(truth), truth["path_length"].unit
-    (50, 50, Unit("um"))
+        Examples
+        --------
+        >>> from dataclasses import replace
+
+    import numpy as np
+        >>> from crismis.simulate import Diffusion, Volume, draw_events
+        >>> slab = Volume((200, 200), (15.0, 15.0), 14.0, Diffusion(4.0, 14.0))
+        >>> prints, truth = draw_events("proton-minimum", 50, slab, np.random.default_rng(1))
+        >>> len(prints), len(truth), truth["path_length"].unit
+        (50, 50, Unit("um"))
     """
     kinds = mixture(particles)
     shares = np.array([share for _, share in kinds.values()])
     chosen = rng.choice(shares.size, n, p=shares)
+    aim = volume if target is None else replace(volume, shape=tuple(target))
+    rows, columns = np.subtract(volume.shape, aim.shape) // 2 * volume.pitch
     parts = []
     for i, (kind, _) in enumerate(kinds.values()):
         events = np.nonzero(chosen == i)[0]
         if events.size:
-            drawn = kind.draw(events.size, volume, rng)
+            drawn = kind.draw(events.size, aim, rng)
+            drawn.position[:, :2] += columns, rows
             parts.append((events[drawn.event], drawn))
     primaries = _gather(parts)
     seeds = rng.integers(0, 2**63, n, dtype=np.uint64)

@@ -15,7 +15,7 @@ from .transport import Volume
 
 __all__ = ["detector_volume", "inject", "simulate_exposure"]
 
-_MOST_EVENTS = 20_000_000
+_MOST_EVENTS = 5_000_000
 _LARGEST_IMAGE = 2**31
 # Without a published width. Thin devices have a field-free layer about as thick as the depleted
 # one, in which charge wanders as far as the layer is thick (Janesick 2001, section 4.4); thick
@@ -216,8 +216,8 @@ def _number_of_events(detector, rate, n_events, time, volume, rng):
             raise ValueError(f"n_events must not be negative, got {n_events}")
         expected = float(n_events)
     else:
-        rate = _first(_plain(rate, u.cm**-2 / u.s, "rate") if rate is not None else None,
-                      detector.hit_rate, 1.0)  # fmt: skip
+        given = None if rate is None else _plain(rate, u.cm**-2 / u.s, "rate")
+        rate = _first(given, detector.hit_rate, 1.0)
         if not (rate >= 0 and math.isfinite(rate)):
             raise ValueError(f"rate must not be negative (per cm2 and second), got {rate}")
         expected = rate * volume.area * time

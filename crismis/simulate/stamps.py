@@ -8,7 +8,9 @@ from .exposure import detector_volume
 
 __all__ = ["simulate_stamps"]
 
+# Room for the longest tracks around the few pixels where events begin.
 _FIELD = 1024
+_TARGET = (16, 16)
 
 
 def simulate_stamps(
@@ -56,4 +58,4 @@ def simulate_stamps(
         detector = get_detector(detector)
     rng = np.random.default_rng(seed)
     volume = detector_volume(detector, shape=(_FIELD, _FIELD), diffusion=diffusion)
-    return draw_events(particles, n, volume, rng, visible=visible)
+    return draw_events(particles, n, volume, rng, visible=visible, target=_TARGET)
