@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-__all__ = ["app", "main"]
+__all__ = ["app", "load_commands", "main"]
 
 app = typer.Typer(
     name="crismis",
@@ -25,14 +25,19 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
+def load_commands():
+    """Import every module of this folder, which registers its commands."""
+    package = import_module("crismis.cli")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            import_module(f"crismis.cli.{module.name}")
+
+
 def main():
     """Run the command line; exit code 2 for wrong usage, 1 for a failure that crismis names."""
     from ..errors import CrismisError
 
-    package = import_module("crismis.cli")
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in ("app",) and not module.name.startswith("_"):
-            import_module(f"crismis.cli.{module.name}")
+    load_commands()
     try:
         app()
     except CrismisError as error:

@@ -66,7 +66,7 @@ def run(
                 workers=workers,
                 method=method,
                 cleaned=cleaned,
-                overlay=_draw_overlay if overlay else None,
+                overlay=draw_overlay if overlay else None,
                 overwrite=overwrite,
                 update=update,
                 time_limit=time_limit,
@@ -125,7 +125,7 @@ def _report(summary):
         )
 
 
-def _draw_overlay(ccd, file):
+def draw_overlay(ccd, file):
     """Draw the image with its events; lives here because view is above survey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from .completeness import Completeness, completeness
 from .exposure import ExposureRate, exposure_rate, live_area, live_time
 from .intervals import poisson_rate, poisson_significance
 from .rates import fit_modulation, rates
-from .spallation import find_spallation
+from .spallation import find_spallation, search_catalog
 from .tracks import measure_tracks
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "poisson_rate",
     "poisson_significance",
     "rates",
+    "search_catalog",
 ]

@@ -1,6 +1,7 @@
 """Search for spallation stars: several straight prongs of differing brightness from one vertex."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from astropy import units as u
@@ -8,7 +9,7 @@ from astropy.table import QTable
 
 from ..detectors import electrons_per_unit
 
-__all__ = ["find_spallation"]
+__all__ = ["find_spallation", "search_catalog"]
 
 _ANGLES = np.arange(180) * (2 * np.pi / 180)
 _STEP = 0.5
@@ -103,6 +104,68 @@ def find_spallation(ccd, *, min_lines=3):
                 rows.append(_row(star, mask, excess, labels[box], box, crowd))
     table = _table(rows, unit)
     return table[np.argsort(table["chance_probability"], kind="stable")]
+
+
+def search_catalog(catalog, *, min_lines=3, most=48, half_width=16):
+    """Search every cleaned image of a catalog for spallation stars.
+
+    Parameters
+    ----------
+    catalog : `~crismis.Catalog` or path-like
+        Output of `crismis.run` with cleaned images.
+    min_lines : int, optional
+        As for `find_spallation`.
+    most : int, optional
+        Number of cut-outs to return.
+    half_width : int, optional
+        Cut-outs reach this many pixels to each side of the vertex.
+
+    Returns
+    -------
+    table : `~astropy.table.QTable`
+        Candidates of all images as `find_spallation` describes them, most convincing first,
+        with the input's ``path`` and the ``cleaned`` image they are on.
+    stamps : list of ndarray
+        Cut-outs of the first ``most`` candidates, before repair, in the unit of their image.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog cannot be read or no cleaned images were written.
+    """
+    from astropy.table import vstack
+
+    from ..ccddata import CosmicRayCCDData
+    from ..errors import CatalogError
+
+    if not hasattr(catalog, "exposures"):
+        from ..survey import Catalog  # a convenience: a catalog by its folder
+
+        catalog = Catalog(catalog)
+    found = []
+    for row in catalog.exposures:
+        name = str(row["cleaned"])
+        image = Path(catalog.path) / name
+        if name in ("", "--", "None") or not image.is_file():
+            continue
+        ccd = CosmicRayCCDData.read(image)
+        table = find_spallation(ccd, min_lines=min_lines)
+        table["path"], table["cleaned"] = str(row["path"]), name
+        table["stamp"] = np.empty(len(table), dtype=object)
+        for i, candidate in enumerate(table):
+            y = round(candidate["y_vertex"].value)
+            x = round(candidate["x_vertex"].value)
+            rows = slice(max(y - half_width, 0), y + half_width + 1)
+            columns = slice(max(x - half_width, 0), x + half_width + 1)
+            table["stamp"][i] = ccd.original[rows, columns].copy()
+        found.append(table)
+    if not found:
+        raise CatalogError(f"{catalog.path}: no cleaned images; run without --no-cleaned")
+    table = vstack(found, metadata_conflicts="silent")
+    table = table[np.argsort(table["chance_probability"], kind="stable")]
+    stamps = list(table["stamp"][:most])
+    table.remove_column("stamp")
+    return table, stamps
 
 
 def _roomy(mask):

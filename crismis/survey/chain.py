@@ -172,7 +172,7 @@ def to_arrow(rows, events):
 
 def _process_image(ccd, row, names, output, settings):
     from ..events import categorize_cosmicrays
-    from ..physics import exposure_rate
+    from ..physics import exposure_rate, measure_tracks
 
     clock = [time.perf_counter()]
     with _notes() as notes:
@@ -180,6 +180,7 @@ def _process_image(ccd, row, names, output, settings):
         found = _identify(ccd, settings)
         clock.append(time.perf_counter())
         found = categorize_cosmicrays(found, classifier=settings.classifier)
+        found = measure_tracks(found, detector=detector)
         rate = exposure_rate(found, detector=detector)
         found.meta.update(rate.to_header())
         clock.append(time.perf_counter())

@@ -107,9 +107,15 @@ _EVENTS = [
     ("category", "string", "", "most probable category"),
     ("category_probability", "float32", "", "probability of that category"),
     ("flags", "int32", "", "bits of the event"),
-    ("path_length", "float32", "um", "through the detector (physics); null until measured"),
-    ("inclination", "float32", "deg", "to the surface normal (physics); null until measured"),
-    ("let", "float32", "keV / um", "deposited energy per path (physics); null until measured"),
+    ("deposited_charge", "float32", "electron", "event and its wings, background subtracted"),
+    ("deposited_charge_error", "float32", "electron", "standard error"),
+    ("deposited_energy", "float32", "keV", "deposited_charge times the pair energy"),
+    ("track_length", "float32", "pix", "projected, diffusion taken out"),
+    ("azimuth", "float32", "deg", "of the track, from the x axis counter-clockwise"),
+    ("inclination", "float32", "deg", "to the surface normal; null if thickness is unknown"),
+    ("path_length", "float32", "um", "through the detector; null if thickness is unknown"),
+    ("dedx", "float32", "keV / um", "deposited energy per path"),
+    ("let", "float32", "MeV cm2 / mg", "the same over the density of silicon"),
 ]
 
 TABLES = {"exposures": _EXPOSURES, "events": _EVENTS}

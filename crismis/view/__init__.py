@@ -1,5 +1,6 @@
 """Pictures of what crismis found: images, galleries, spectra, rates, reports and DS9 regions."""
 
+from .candidates import plot_candidates
 from .ds9 import events_to_regions, write_regions
 from .evaluation import plot_calibration, plot_confusion, plot_roc, plot_training
 from .gallery import Gallery, Stamp, cut_stamps, plot_gallery
@@ -27,6 +28,7 @@ __all__ = [
     "is_broken",
     "plot_before_after",
     "plot_calibration",
+    "plot_candidates",
     "plot_confusion",
     "plot_gallery",
     "plot_image",
