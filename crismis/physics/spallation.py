@@ -145,7 +145,7 @@ def search_catalog(catalog, *, min_lines=3, most=48, half_width=16):
     found = []
     for row in catalog.exposures:
         name = str(row["cleaned"])
-        image = Path(catalog.path) / name
+        image = Path(catalog.path).parent / name
         if name in ("", "--", "None") or not image.is_file():
             continue
         ccd = CosmicRayCCDData.read(image)
