@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import NullFormatter
 
-from crismis import Detector
 from crismis.simulate import Footprints, measure_shapes, simulate_stamps
 
 TABLE = Path(__file__).with_name("observed_hits.csv")
@@ -23,9 +22,8 @@ def observed(source, quantity):
     return np.array(rows).T
 
 
-def simulated(pitch, thickness, diffusion, particles, threshold, fewest, n=6000):
+def simulated(device, diffusion, particles, threshold, fewest, n=6000):
     """Descriptors of simulated hits as they are measured on observed ones."""
-    device = Detector("device", pitch=pitch, thickness=thickness)
     prints, _ = simulate_stamps(device, n, particles=particles, seed=1, diffusion=diffusion)
     noise = np.random.default_rng(1).normal(0, 6.0, prints.charge.size)
     prints = Footprints(prints.offsets, prints.rows, prints.columns, prints.charge + noise)
