@@ -52,6 +52,14 @@ def test_mean_loss_at_minimum_ionization():
     assert mean * PAIR_ENERGY == pytest.approx(MINIMUM_STOPPING_POWER * DENSITY * 100, rel=0.03)
 
 
+def test_mean_loss_of_simulated_muons_at_minimum_ionization():
+    _, traces = shoot("muon", 280.0, 20000, 250.0)
+    lost = (280.0 - traces.left) * 1e6
+    assert lost.mean() / 250 / PAIR_ENERGY == pytest.approx(106.0, rel=0.06)
+    # Hard knock-on electrons leave the slab, so less stays than is lost.
+    assert traces.deposited.mean() < lost.mean()
+
+
 @pytest.mark.parametrize(
     ("species", "energy", "expected"),
     [
