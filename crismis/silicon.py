@@ -23,7 +23,7 @@ DENSITY = 2.329
 """Density in g/cm3 (CODATA 2018, from the lattice parameter)."""
 
 ATOMS_PER_UM3 = 4.994e10
-"""Atoms per cubic micrometre (`DENSITY` over 28.0855 g/mol)."""
+"""Atoms per cubic micrometre (``DENSITY`` over 28.0855 g/mol)."""
 
 ELECTRON_MASS = 0.51099895
 """Rest energy of the electron in MeV (CODATA 2018)."""
@@ -82,7 +82,7 @@ def pair_energy(temperature=None):
     """Mean energy that makes one electron-hole pair.
 
     The change with temperature follows the band gap with Klein's slope of 14/5; the value
-    at 300 K is `PAIR_ENERGY`.
+    at 300 K is ``PAIR_ENERGY``.
 
     Parameters
     ----------

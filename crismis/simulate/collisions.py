@@ -36,17 +36,17 @@ class CollisionTable:
     log_momentum : ndarray
         Natural logarithm of beta*gamma, evenly spaced, shape (rows,).
     frequency : ndarray
-        Collisions per micrometre with transfers below `HARD_LIMIT`, shape (rows,).
+        Collisions per micrometre with transfers below ``HARD_LIMIT``, shape (rows,).
     log_exceedance : ndarray
         Natural logarithm of the probability to transfer more, ascending to 0, evenly
         spaced, shape (columns,).
     log_transfer : ndarray
         Natural logarithm of that transfer in eV, shape (rows, columns).
     soft : ndarray
-        For transfers below `SOFT_LIMIT`: their share of the collisions, and mean (eV/um) and
+        For transfers below ``SOFT_LIMIT``: their share of the collisions, and mean (eV/um) and
         variance (eV2/um) of their summed loss; shape (rows, 3).
     stopping : ndarray
-        Mean loss to transfers below `HARD_LIMIT` in eV per micrometre, shape (rows,).
+        Mean loss to transfers below ``HARD_LIMIT`` in eV per micrometre, shape (rows,).
     """
 
     log_momentum: np.ndarray

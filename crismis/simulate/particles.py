@@ -548,7 +548,7 @@ def mixture(particles):
     Parameters
     ----------
     particles : str, kind, mapping or sequence
-        Name of a kind (`KINDS`) or of a mixture (`MIXTURES`), an object with a ``draw``
+        Name of a kind (``KINDS``) or of a mixture (``MIXTURES``), an object with a ``draw``
         method, a mapping of names to shares or to pairs of kind and share, or a sequence of
         names in equal shares.
 
