@@ -3,11 +3,32 @@
 
 import numpy as np
 
-from libc.math cimport fabs
+from libc.math cimport atan2, cos, fabs, log, sin, sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
-__all__ = ["ring_statistics"]
+__all__ = ["LEVELS", "LEVEL_FEATURES", "level_descriptors", "ring_statistics"]
+
+LEVELS = (0.0, 0.15, 0.35)
+"""Fractions of the peak above which the pixels of an event are described."""
+
+LEVEL_FEATURES = (
+    "extent", "thickness", "flatness", "parabola_rest", "cubic_rest", "sagitta", "bend",
+    "significant_bend", "parabola_gain", "cubic_gain", "density",
+    "even_thickness", "even_parabola_rest", "even_cubic_rest", "even_sagitta", "even_bend",
+    "even_parabola_gain", "even_cubic_gain",
+    "detour", "straightness", "deviation", "relative_deviation", "turn", "path",
+    "branch_1", "branch_2", "branch_3", "branch_place", "branch_angle", "half_width",
+    "imbalance", "unevenness",
+)
+"""Names of what `level_descriptors` measures at each level."""
+
+DEF N_FEATURES = 32
+DEF STEP = 12
+DEF DIAGONAL = 17
+DEF MAX_LAYERS = 512
+DEF FLAT = 0.0833333333333333
+DEF SOFT = 0.02
 
 
 cdef float select(float* values, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
@@ -115,4 +136,398 @@ def ring_statistics(
                 out[e, 2] = n
     free(grid)
     free(ring)
+    return result
+
+
+cdef struct Scratch:
+    int* grid
+    int width
+    int* cell
+    int* y
+    int* x
+    double* q
+    int n
+    int* queue
+    unsigned char* queued
+    int* from_start
+    int* from_end
+    int* from_path
+    unsigned char* on_path
+    int* component
+
+
+cdef void spread_distance(Scratch* s, int* distance, int n_sources) noexcept nogil:
+    """Shortest way inside the event from the sources that already stand in the queue."""
+    cdef int head = 0, waiting = n_sources, i, j, k, dy, dx, candidate
+    for i in range(s.n):
+        s.queued[i] = 0
+    for k in range(n_sources):
+        s.queued[s.queue[k]] = 1
+    while waiting:
+        i = s.queue[head]
+        head = head + 1 if head + 1 < s.n else 0
+        waiting -= 1
+        s.queued[i] = 0
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                j = s.grid[s.cell[i] + dy * s.width + dx] - 1
+                if j < 0 or j == i:
+                    continue
+                candidate = distance[i] + (DIAGONAL if dy != 0 and dx != 0 else STEP)
+                if distance[j] < 0 or candidate < distance[j]:
+                    distance[j] = candidate
+                    if not s.queued[j]:
+                        s.queued[j] = 1
+                        k = head + waiting
+                        s.queue[k if k < s.n else k - s.n] = j
+                        waiting += 1
+
+
+cdef int distances_from(Scratch* s, int source, int* distance) noexcept nogil:
+    """Fill the distances from one pixel; return the farthest, the brighter of equals."""
+    cdef int i, best = source
+    for i in range(s.n):
+        distance[i] = -1
+    distance[source] = 0
+    s.queue[0] = source
+    spread_distance(s, distance, 1)
+    for i in range(s.n):
+        if distance[i] > distance[best] or (
+            distance[i] == distance[best] and s.q[i] > s.q[best]
+        ):
+            best = i
+    return best
+
+
+cdef int walk_back(Scratch* s, int end, int* distance) noexcept nogil:
+    """Mark the brightest shortest way from a pixel down to distance 0; return where it ends."""
+    cdef int i = end, j, dy, dx, best
+    while True:
+        s.on_path[i] = 1
+        if distance[i] <= 0:
+            return i
+        best = -1
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                j = s.grid[s.cell[i] + dy * s.width + dx] - 1
+                if j < 0 or j == i or distance[j] < 0:
+                    continue
+                if distance[j] + (DIAGONAL if dy != 0 and dx != 0 else STEP) == distance[i]:
+                    if best < 0 or s.q[j] > s.q[best]:
+                        best = j
+        i = best
+
+
+cdef int brightest_component(Scratch* s) noexcept nogil:
+    """Keep only the 8-connected part that holds most charge; return its number of pixels."""
+    cdef int i, j, k, dy, dx, head, tail, n_components = 0, best = 0
+    cdef double charge, most = -1.0
+    for i in range(s.n):
+        s.component[i] = 0
+    for i in range(s.n):
+        if s.component[i]:
+            continue
+        n_components += 1
+        s.component[i] = n_components
+        s.queue[0] = i
+        head, tail = 0, 1
+        charge = 0.0
+        while head < tail:
+            k = s.queue[head]
+            head += 1
+            charge += s.q[k]
+            for dy in range(-1, 2):
+                for dx in range(-1, 2):
+                    j = s.grid[s.cell[k] + dy * s.width + dx] - 1
+                    if j >= 0 and s.component[j] == 0:
+                        s.component[j] = n_components
+                        s.queue[tail] = j
+                        tail += 1
+        if charge > most:
+            most, best = charge, n_components
+    if n_components == 1:
+        return s.n
+    k = 0
+    for i in range(s.n):
+        if s.component[i] != best:
+            s.grid[s.cell[i]] = 0
+            continue
+        s.cell[k], s.y[k], s.x[k], s.q[k] = s.cell[i], s.y[i], s.x[i], s.q[i]
+        s.grid[s.cell[k]] = k + 1
+        k += 1
+    return k
+
+
+cdef double rest_of_fit(double* m, double* b, int order, double scatter, double* solution) noexcept nogil:
+    """Weighted scatter left by a polynomial, from moments of the place along the event."""
+    cdef double a[4][5]
+    cdef double factor, rest = scatter
+    cdef int i, j, k
+    for i in range(order):
+        for j in range(order):
+            a[i][j] = m[i + j]
+        a[i][i] += 1e-9 * m[2 * i] + 1e-12
+        a[i][order] = b[i]
+    for k in range(order):
+        for i in range(order):
+            if i == k:
+                continue
+            factor = a[i][k] / a[k][k]
+            for j in range(k, order + 1):
+                a[i][j] -= factor * a[k][j]
+    for i in range(order):
+        solution[i] = a[i][order] / a[i][i]
+        rest -= solution[i] * b[i]
+    return rest if rest > 0 else 0.0
+
+
+cdef void fit_shape(Scratch* s, bint even, float* out) noexcept nogil:
+    """Line, parabola and cubic through the pixels, weighted by charge or evenly."""
+    cdef int i, k
+    cdef double total = 0.0, x0 = 0.0, y0 = 0.0, xx = FLAT, yy = FLAT, xy = 0.0
+    cdef double w, dx, dy, angle, c, sn, u, v, low = 0.0, high = 0.0, half, power
+    cdef double m[7]
+    cdef double b[4]
+    cdef double solution[4]
+    cdef double across = 0.0, along, thickness, rest_2, rest_3, sagitta, length
+    for i in range(s.n):
+        w = 1.0 if even else s.q[i]
+        total += w
+        x0 += w * s.x[i]
+        y0 += w * s.y[i]
+    x0 /= total
+    y0 /= total
+    for i in range(s.n):
+        w = (1.0 if even else s.q[i]) / total
+        dx, dy = s.x[i] - x0, s.y[i] - y0
+        xx += w * dx * dx
+        yy += w * dy * dy
+        xy += w * dx * dy
+    angle = 0.5 * atan2(2 * xy, xx - yy)
+    c, sn = cos(angle), sin(angle)
+    for i in range(s.n):
+        u = (s.x[i] - x0) * c + (s.y[i] - y0) * sn
+        low, high = min(low, u), max(high, u)
+    length = high - low + 1
+    half = length / 2
+    for k in range(7):
+        m[k] = 0.0
+    for k in range(4):
+        b[k] = 0.0
+    for i in range(s.n):
+        w = (1.0 if even else s.q[i]) / total
+        u = ((s.x[i] - x0) * c + (s.y[i] - y0) * sn) / half
+        v = (s.y[i] - y0) * c - (s.x[i] - x0) * sn
+        across += w * v * v
+        power = w
+        for k in range(7):
+            m[k] += power
+            if k < 4:
+                b[k] += power * v
+            power *= u
+    along = m[2] * half * half + FLAT
+    thickness = across + FLAT
+    rest_2 = rest_of_fit(m, b, 3, across, solution)
+    sagitta = fabs(solution[2])
+    rest_3 = rest_of_fit(m, b, 4, across, solution)
+    if even:
+        out[0] = log(across + SOFT)
+        out[1] = log(rest_2 + SOFT)
+        out[2] = log(rest_3 + SOFT)
+        out[3] = sagitta
+        out[4] = sagitta / length
+        out[5] = log(thickness / (rest_2 + FLAT))
+        out[6] = log((rest_2 + FLAT) / (rest_3 + FLAT))
+        return
+    out[0] = log(length)
+    out[1] = log(across + SOFT)
+    out[2] = along / (along + thickness)
+    out[3] = log(rest_2 + SOFT)
+    out[4] = log(rest_3 + SOFT)
+    out[5] = sagitta
+    out[6] = sagitta / length
+    out[7] = sagitta / sqrt(rest_2 + FLAT)
+    out[8] = log(thickness / (rest_2 + FLAT))
+    out[9] = log((rest_2 + FLAT) / (rest_3 + FLAT))
+    out[10] = s.n / length
+
+
+cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
+    """The way from end to end of the event: how straight, how branched, how even."""
+    cdef double layer_w[MAX_LAYERS]
+    cdef double layer_y[MAX_LAYERS]
+    cdef double layer_x[MAX_LAYERS]
+    cdef double total = 0.0, x0 = 0.0, y0 = 0.0, near = 1e30, d, straight, arc, chord, deviation
+    cdef double ay, ax, by, bx, turn, head, tail, mean, square, path_q, vy, vx, wy, wx, norm
+    cdef int i, k, source = 0, a, b, c, dy, dx, n_layers, used, length, place, n_path, branch, root
+    cdef long long t
+    for i in range(s.n):
+        total += s.q[i]
+        x0 += s.q[i] * s.x[i]
+        y0 += s.q[i] * s.y[i]
+    x0 /= total
+    y0 /= total
+    for i in range(s.n):
+        d = (s.x[i] - x0) * (s.x[i] - x0) + (s.y[i] - y0) * (s.y[i] - y0)
+        if d < near - 1e-9 or (d < near + 1e-9 and s.q[i] > s.q[source]):
+            near, source = d, i
+    a = distances_from(s, source, s.from_start)
+    b = distances_from(s, a, s.from_start)
+    distances_from(s, b, s.from_end)
+    length = s.from_start[b]
+    dy, dx = abs(s.y[a] - s.y[b]), abs(s.x[a] - s.x[b])
+    straight = STEP * max(dy, dx) + (DIAGONAL - STEP) * min(dy, dx)
+    out[0] = straight / length if length else 1.0
+    out[5] = log(1.0 + <double>length / STEP)
+
+    n_layers = min(max(<int>(length / (1.5 * STEP) + 0.5), 1), MAX_LAYERS)
+    for k in range(n_layers):
+        layer_w[k] = layer_y[k] = layer_x[k] = 0.0
+    head = tail = 0.0
+    for i in range(s.n):
+        t = s.from_start[i] - s.from_end[i] + length
+        k = <int>(t * n_layers // (2 * length + 1))
+        k = min(max(k, 0), n_layers - 1)
+        layer_w[k] += s.q[i]
+        layer_y[k] += s.q[i] * s.y[i]
+        layer_x[k] += s.q[i] * s.x[i]
+        if t < length:
+            head += s.q[i]
+        elif t > length:
+            tail += s.q[i]
+    out[12] = fabs(head - tail) / (head + tail) if head + tail > 0 else 0.0
+    used = 0
+    for k in range(n_layers):
+        if layer_w[k] > 0:
+            layer_y[used] = layer_y[k] / layer_w[k]
+            layer_x[used] = layer_x[k] / layer_w[k]
+            used += 1
+    out[1], out[2], out[3], out[4] = 1.0, 0.0, 0.0, 0.0
+    if used >= 3:
+        vy, vx = layer_y[used - 1] - layer_y[0], layer_x[used - 1] - layer_x[0]
+        chord = sqrt(vy * vy + vx * vx)
+        arc = deviation = 0.0
+        for k in range(1, used):
+            wy, wx = layer_y[k] - layer_y[k - 1], layer_x[k] - layer_x[k - 1]
+            arc += sqrt(wy * wy + wx * wx)
+            wy, wx = layer_y[k] - layer_y[0], layer_x[k] - layer_x[0]
+            deviation = max(deviation, fabs(wx * vy - wy * vx) / max(chord, 0.5))
+        k = used // 2
+        ay, ax = layer_y[k] - layer_y[0], layer_x[k] - layer_x[0]
+        by = layer_y[used - 1] - layer_y[used - 1 - k]
+        bx = layer_x[used - 1] - layer_x[used - 1 - k]
+        turn = fabs(atan2(ay * bx - ax * by, ay * by + ax * bx))
+        out[1] = chord / max(arc, 0.1)
+        out[2] = deviation
+        out[3] = deviation / max(chord, 1.0)
+        out[4] = turn
+
+    memset(s.on_path, 0, s.n)
+    walk_back(s, b, s.from_start)
+    n_path = 0
+    mean = square = 0.0
+    for i in range(s.n):
+        s.from_path[i] = -1
+        if s.on_path[i]:
+            s.from_path[i] = 0
+            s.queue[n_path] = i
+            n_path += 1
+            mean += s.q[i]
+            square += s.q[i] * s.q[i]
+    mean /= n_path
+    out[13] = sqrt(max(square / n_path - mean * mean, 0.0)) / mean if mean > 0 else 0.0
+    out[6] = out[7] = out[8] = out[9] = out[10] = 0.0
+    for branch in range(3):
+        spread_distance(s, s.from_path, n_path)
+        c = 0
+        d = 0.0
+        for i in range(s.n):
+            d += s.from_path[i]
+            if s.from_path[i] > s.from_path[c] or (
+                s.from_path[i] == s.from_path[c] and s.q[i] > s.q[c]
+            ):
+                c = i
+        if branch == 0:
+            out[11] = d / STEP / s.n
+        out[6 + branch] = <double>s.from_path[c] / STEP
+        if s.from_path[c] == 0:
+            break
+        root = walk_back(s, c, s.from_path)
+        if branch == 0:
+            out[9] = <double>min(s.from_start[root], s.from_end[root]) / length if length else 0.0
+            vy, vx = s.y[b] - s.y[a], s.x[b] - s.x[a]
+            wy, wx = s.y[c] - s.y[root], s.x[c] - s.x[root]
+            norm = sqrt((vy * vy + vx * vx) * (wy * wy + wx * wx))
+            out[10] = fabs(vy * wx - vx * wy) / norm if norm > 0 else 0.0
+        n_path = 0
+        for i in range(s.n):
+            s.from_path[i] = -1
+            if s.on_path[i]:
+                s.from_path[i] = 0
+                s.queue[n_path] = i
+                n_path += 1
+
+
+cdef void describe_level(Scratch* s, float* out) noexcept nogil:
+    s.n = brightest_component(s)
+    fit_shape(s, False, out)
+    fit_shape(s, True, out + 11)
+    trace_curve(s, out + 18)
+
+
+def level_descriptors(
+    const float[::1] excess, const int[::1] y, const int[::1] x, const long long[::1] starts
+):
+    """Describe the brightest connected part of each event above each of `LEVELS`.
+
+    Returns an array of shape (n_events, n_levels, n_features); see `LEVEL_FEATURES`.
+    """
+    cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
+    cdef int n_levels = len(LEVELS), level, i, y0, y1, x0, x1, height
+    cdef double peak, floor_q
+    cdef double[::1] levels = np.array(LEVELS)
+    result = np.zeros((n_events, n_levels, N_FEATURES), dtype=np.float32)
+    cdef float[:, :, ::1] out = result
+    corners = np.empty((n_events, 4), dtype=np.int32)
+    cdef int[:, ::1] box = corners
+    for e in range(n_events):
+        y0 = y1 = y[starts[e]]
+        x0 = x1 = x[starts[e]]
+        for p in range(starts[e], starts[e + 1]):
+            y0, y1 = min(y0, y[p]), max(y1, y[p])
+            x0, x1 = min(x0, x[p]), max(x1, x[p])
+        box[e, 0], box[e, 1], box[e, 2], box[e, 3] = y0, y1, x0, x1
+        area = max(area, <Py_ssize_t>(y1 - y0 + 3) * (x1 - x0 + 3))
+        most = max(most, starts[e + 1] - starts[e])
+    cdef int[::1] grid = np.zeros(max(area, 1), dtype=np.int32)
+    cdef int[:, ::1] whole = np.empty((8, max(most, 1)), dtype=np.int32)
+    cdef double[::1] charge = np.empty(max(most, 1))
+    cdef unsigned char[:, ::1] marks = np.empty((2, max(most, 1)), dtype=np.uint8)
+    cdef Scratch s
+    s.grid = &grid[0]
+    s.cell, s.y, s.x, s.queue = &whole[0, 0], &whole[1, 0], &whole[2, 0], &whole[3, 0]
+    s.from_start, s.from_end, s.from_path = &whole[4, 0], &whole[5, 0], &whole[6, 0]
+    s.component = &whole[7, 0]
+    s.q = &charge[0]
+    s.queued, s.on_path = &marks[0, 0], &marks[1, 0]
+    with nogil:
+        for e in range(n_events):
+            s.width = box[e, 3] - box[e, 2] + 3
+            height = box[e, 1] - box[e, 0] + 3
+            peak = 0.0
+            for p in range(starts[e], starts[e + 1]):
+                peak = max(peak, excess[p])
+            for level in range(n_levels):
+                s.n = 0
+                for p in range(starts[e], starts[e + 1]):
+                    if level and excess[p] < levels[level] * peak:
+                        continue
+                    i = s.n
+                    s.y[i], s.x[i] = y[p] - box[e, 0] + 1, x[p] - box[e, 2] + 1
+                    s.cell[i] = s.y[i] * s.width + s.x[i]
+                    s.q[i] = max(excess[p], 1e-3 * peak) if peak > 0 else 1.0
+                    s.grid[s.cell[i]] = i + 1
+                    s.n += 1
+                describe_level(&s, &out[e, level, 0])
+                memset(s.grid, 0, <Py_ssize_t>height * s.width * sizeof(int))
     return result
