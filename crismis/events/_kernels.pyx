@@ -76,19 +76,23 @@ def ring_statistics(
     int inner,
     int outer,
 ):
-    """Median, robust spread and number of the pixels around each event, and its halo.
+    """Median, robust spread, upper tail and slope of the pixels around each event; its halo.
 
     The ring holds the pixels farther than ``inner`` and not farther than ``outer``
     (chessboard distance) from the event that belong to no event and are not bad; the
-    halo is the median of such pixels not farther than ``inner``.
+    halo is the median of such pixels not farther than ``inner``. The tail is the ninth
+    decile less the median, the slope the length of the mean of value times direction as
+    seen from the middle of the event.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, n, m, size, capacity = 0, cell
     cdef int ny = data.shape[0], nx = data.shape[1]
     cdef int y0, y1, x0, x1, width, i, j, yy, xx, reach
     cdef unsigned char* grid = NULL
     cdef float* ring = NULL
-    cdef float centre
-    result = np.full((n_events, 4), np.nan, dtype=np.float32)
+    cdef Py_ssize_t* places = NULL
+    cdef float centre, middle_y, middle_x
+    cdef double slope_y, slope_x, dy, dx, away
+    result = np.full((n_events, 5), np.nan, dtype=np.float32)
     cdef float[:, ::1] out = result
     with nogil:
         for e in range(n_events):
@@ -96,6 +100,7 @@ def ring_statistics(
             for p in range(starts[e], starts[e + 1]):
                 y0, y1 = min(y0, y[p]), max(y1, y[p])
                 x0, x1 = min(x0, x[p]), max(x1, x[p])
+            middle_y, middle_x = (y0 + y1) / 2.0, (x0 + x1) / 2.0
             y0, y1 = max(y0 - outer, 0), min(y1 + outer, ny - 1)
             x0, x1 = max(x0 - outer, 0), min(x1 + outer, nx - 1)
             width = x1 - x0 + 1
@@ -104,14 +109,17 @@ def ring_statistics(
                 capacity = 2 * size
                 grid = <unsigned char*>realloc(grid, capacity)
                 ring = <float*>realloc(ring, capacity * sizeof(float))
-                if grid == NULL or ring == NULL:
+                places = <Py_ssize_t*>realloc(places, capacity * sizeof(Py_ssize_t))
+                if grid == NULL or ring == NULL or places == NULL:
                     with gil:
                         free(grid)
                         free(ring)
+                        free(places)
                         raise MemoryError("no memory for the surroundings of an event")
             memset(grid, 0, size)
             for reach in range(2):
                 n = 0
+                slope_y = slope_x = away = 0.0
                 for p in range(starts[e], starts[e + 1]):
                     i = inner if reach == 0 else outer
                     for yy in range(max(y[p] - i, y0), min(y[p] + i, y1) + 1):
@@ -122,30 +130,41 @@ def ring_statistics(
                             grid[cell] = 1
                             if labels[yy, xx] == 0 and bad[yy, xx] == 0:
                                 ring[n] = data[yy, xx]
+                                places[n] = cell
                                 n += 1
                 if n == 0:
                     continue
                 centre = median(ring, n)
                 if reach == 0:
-                    out[e, 3] = centre
+                    out[e, 2] = centre
                     continue
                 out[e, 0] = centre
+                out[e, 3] = select(ring, n, (9 * n) // 10) - centre
                 for m in range(n):
-                    ring[m] = <float>fabs(ring[m] - centre)
+                    yy, xx = <int>(places[m] // width) + y0, <int>(places[m] % width) + x0
+                    dy, dx = yy - middle_y, xx - middle_x
+                    away = sqrt(dy * dy + dx * dx)
+                    if away > 0:
+                        slope_y += (data[yy, xx] - centre) * dy / away
+                        slope_x += (data[yy, xx] - centre) * dx / away
+                    ring[m] = <float>fabs(data[yy, xx] - centre)
+                out[e, 4] = sqrt(slope_y * slope_y + slope_x * slope_x) / n
                 out[e, 1] = 1.4826 * median(ring, n)
-                out[e, 2] = n
     free(grid)
     free(ring)
+    free(places)
     return result
 
 
 cdef struct Scratch:
     int* grid
     int width
+    int height
     int* cell
     int* y
     int* x
     double* q
+    double* glow
     int n
     int* queue
     unsigned char* queued
@@ -193,7 +212,7 @@ cdef int distances_from(Scratch* s, int source, int* distance) noexcept nogil:
     spread_distance(s, distance, 1)
     for i in range(s.n):
         if distance[i] > distance[best] or (
-            distance[i] == distance[best] and s.q[i] > s.q[best]
+            distance[i] == distance[best] and s.glow[i] > s.glow[best]
         ):
             best = i
     return best
@@ -213,7 +232,7 @@ cdef int walk_back(Scratch* s, int end, int* distance) noexcept nogil:
                 if j < 0 or j == i or distance[j] < 0:
                     continue
                 if distance[j] + (DIAGONAL if dy != 0 and dx != 0 else STEP) == distance[i]:
-                    if best < 0 or s.q[j] > s.q[best]:
+                    if best < 0 or s.glow[j] > s.glow[best]:
                         best = j
         i = best
 
@@ -256,6 +275,24 @@ cdef int brightest_component(Scratch* s) noexcept nogil:
         s.grid[s.cell[k]] = k + 1
         k += 1
     return k
+
+
+cdef void set_glow(Scratch* s) noexcept nogil:
+    """Charge around each pixel: breaks ties so that a turned event is walked the same way."""
+    cdef int i, j, dy, dx, row, column
+    for i in range(s.n):
+        s.glow[i] = 0.0
+        for dy in range(-2, 3):
+            row = s.y[i] + dy
+            if row < 0 or row >= s.height:
+                continue
+            for dx in range(-2, 3):
+                column = s.x[i] + dx
+                if column < 0 or column >= s.width:
+                    continue
+                j = s.grid[row * s.width + column] - 1
+                if j >= 0:
+                    s.glow[i] += s.q[j] / (1.0 + dy * dy + dx * dx)
 
 
 cdef double rest_of_fit(double* m, double* b, int order, double scatter, double* solution) noexcept nogil:
@@ -369,7 +406,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
     y0 /= total
     for i in range(s.n):
         d = (s.x[i] - x0) * (s.x[i] - x0) + (s.y[i] - y0) * (s.y[i] - y0)
-        if d < near - 1e-9 or (d < near + 1e-9 and s.q[i] > s.q[source]):
+        if d < near - 1e-9 or (d < near + 1e-9 and s.glow[i] > s.glow[source]):
             near, source = d, i
     a = distances_from(s, source, s.from_start)
     b = distances_from(s, a, s.from_start)
@@ -444,7 +481,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
         for i in range(s.n):
             d += s.from_path[i]
             if s.from_path[i] > s.from_path[c] or (
-                s.from_path[i] == s.from_path[c] and s.q[i] > s.q[c]
+                s.from_path[i] == s.from_path[c] and s.glow[i] > s.glow[c]
             ):
                 c = i
         if branch == 0:
@@ -470,6 +507,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
 
 cdef void describe_level(Scratch* s, float* out) noexcept nogil:
     s.n = brightest_component(s)
+    set_glow(s)
     fit_shape(s, False, out)
     fit_shape(s, True, out + 11)
     trace_curve(s, out + 18)
@@ -483,8 +521,8 @@ def level_descriptors(
     Returns an array of shape (n_events, n_levels, n_features); see `LEVEL_FEATURES`.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
-    cdef int n_levels = len(LEVELS), level, i, y0, y1, x0, x1, height
-    cdef double peak, floor_q
+    cdef int n_levels = len(LEVELS), level, i, y0, y1, x0, x1
+    cdef double peak
     cdef double[::1] levels = np.array(LEVELS)
     result = np.zeros((n_events, n_levels, N_FEATURES), dtype=np.float32)
     cdef float[:, :, ::1] out = result
@@ -501,26 +539,26 @@ def level_descriptors(
         most = max(most, starts[e + 1] - starts[e])
     cdef int[::1] grid = np.zeros(max(area, 1), dtype=np.int32)
     cdef int[:, ::1] whole = np.empty((8, max(most, 1)), dtype=np.int32)
-    cdef double[::1] charge = np.empty(max(most, 1))
+    cdef double[:, ::1] charge = np.empty((2, max(most, 1)))
     cdef unsigned char[:, ::1] marks = np.empty((2, max(most, 1)), dtype=np.uint8)
     cdef Scratch s
     s.grid = &grid[0]
     s.cell, s.y, s.x, s.queue = &whole[0, 0], &whole[1, 0], &whole[2, 0], &whole[3, 0]
     s.from_start, s.from_end, s.from_path = &whole[4, 0], &whole[5, 0], &whole[6, 0]
     s.component = &whole[7, 0]
-    s.q = &charge[0]
+    s.q, s.glow = &charge[0, 0], &charge[1, 0]
     s.queued, s.on_path = &marks[0, 0], &marks[1, 0]
     with nogil:
         for e in range(n_events):
             s.width = box[e, 3] - box[e, 2] + 3
-            height = box[e, 1] - box[e, 0] + 3
+            s.height = box[e, 1] - box[e, 0] + 3
             peak = 0.0
             for p in range(starts[e], starts[e + 1]):
                 peak = max(peak, excess[p])
             for level in range(n_levels):
                 s.n = 0
                 for p in range(starts[e], starts[e + 1]):
-                    if level and excess[p] < levels[level] * peak:
+                    if peak > 0 and level and excess[p] < levels[level] * peak:
                         continue
                     i = s.n
                     s.y[i], s.x[i] = y[p] - box[e, 0] + 1, x[p] - box[e, 2] + 1
@@ -529,5 +567,5 @@ def level_descriptors(
                     s.grid[s.cell[i]] = i + 1
                     s.n += 1
                 describe_level(&s, &out[e, level, 0])
-                memset(s.grid, 0, <Py_ssize_t>height * s.width * sizeof(int))
+                memset(s.grid, 0, <Py_ssize_t>s.height * s.width * sizeof(int))
     return result

@@ -130,8 +130,9 @@ def _hits(ccd, crmask):
 def _table(ccd, labels, classifier):
     hits = labels > 0
     masked = np.zeros(labels.shape, bool) if ccd.mask is None else np.asarray(ccd.mask, bool)
-    bad = masked & ~hits | ~np.isfinite(ccd.data)
-    columns = measure(labels, ccd.data, bad=bad, probability=ccd.probability)
+    image = ccd.original
+    bad = masked & ~hits | ~np.isfinite(image)
+    columns = measure(labels, image, bad=bad, probability=ccd.probability)
     scale, unit = _electrons(ccd)
     for name in ("charge", "peak", "background", "noise"):
         columns[name] = columns[name] * scale

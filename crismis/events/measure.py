@@ -44,10 +44,14 @@ def measure(labels, data, *, bad=None, probability=None):
         [1]_, 0 for one pixel;
 
         ``curvature``: of the charge-weighted parabola through the event, 1 / pixel;
+        ``skewness`` (absolute: the sign of the direction has no meaning) and ``kurtosis`` of
+        the charge along the orientation, 0 and 1.8 for an even line;
         ``probability``: mean over the pixels, NaN without probabilities;
 
         ``background``, ``noise``: median and 1.4826 x median absolute deviation of the
-        pixels around the event; ``halo``: median excess of the pixels that touch it.
+        pixels around the event; ``halo``: median excess of the pixels that touch it;
+        ``ring_tail``: ninth decile less median of the pixels around; ``ring_slope``: mean of
+        their excess times their direction, large beside an edge of brightness.
 
     Raises
     ------
@@ -131,7 +135,7 @@ def measure_footprints(pixels, excess):
         "width": pixels.max(v) - pixels.min(v) + corner,
         "size_sigma": np.sqrt(total / 2),
         "anisotropy": np.where(total > 0, anisotropy, 0.0),
-        "curvature": _curvature(pixels, weight, u, v),
+        **_along(pixels, weight, u, v),
     }
 
 
@@ -155,20 +159,26 @@ def _ellipse(xx, yy, xy):
     return angle, np.sqrt((half + difference) / (half - difference))
 
 
-def _curvature(pixels, weight, u, v):
+def _along(pixels, weight, u, v):
+    """Curvature, skewness and kurtosis from the moments along the orientation."""
     u2 = weight * u * u
     m2, m3, m4 = pixels.sum(u2), pixels.sum(u2 * u), pixels.sum(u2 * u * u)
     lever = m4 * m2 - m2**3 - m3**2
-    bend = pixels.sum(u2 * v) * m2
+    bend = 2 * np.abs(pixels.sum(u2 * v)) * m2
     usable = lever > 1e-9 * m4 * m2
-    return np.where(usable, 2 * np.abs(bend) / np.where(usable, lever, 1.0), 0.0)
+    extended = np.where(m2 > 1e-9, m2, np.inf)
+    return {
+        "curvature": np.where(usable, bend / np.where(usable, lever, 1.0), 0.0),
+        "skewness": np.abs(m3) / extended**1.5,
+        "kurtosis": m4 / extended**2,
+    }
 
 
 def _surroundings(pixels, values, labels, unusable):
     ring = ring_statistics(
         values, labels, unusable.view(np.uint8), pixels.y, pixels.x, pixels.starts, *RING
     ).astype(float)
-    background, noise, halo = ring[:, 0], ring[:, 1], ring[:, 3]
+    background, noise, halo, tail, slope = ring.T
     lonely = np.isnan(background)
     if lonely.any():
         background[lonely], noise[lonely] = _whole_image(values, labels, unusable)
@@ -176,6 +186,8 @@ def _surroundings(pixels, values, labels, unusable):
         "background": background,
         "noise": noise,
         "halo": np.where(np.isnan(halo), 0.0, halo - background),
+        "ring_tail": np.nan_to_num(tail),
+        "ring_slope": np.nan_to_num(slope),
     }
 
 

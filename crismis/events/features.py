@@ -1,0 +1,117 @@
+"""What the classifier sees of an event: numbers without scale, equal under rotation and flips."""
+
+import numpy as np
+
+from ._kernels import LEVEL_FEATURES, LEVELS, level_descriptors
+
+__all__ = ["FEATURES", "describe"]
+
+_SHAPE = (
+    "log_pixels",
+    "log_peak_snr",
+    "log_mean_snr",
+    "log_elongation",
+    "long_side",
+    "short_side",
+    "fullest_line",
+    "alignment",
+    "fill",
+    "skewness",
+    "kurtosis",
+    "peak_fraction",
+    "second_fraction",
+    "fourth_fraction",
+    "halo_fraction",
+    "halo_snr",
+    "ring_tail_fraction",
+    "ring_tail_snr",
+    "ring_slope_fraction",
+    "ring_slope_snr",
+    "sky_snr",
+)
+
+FEATURES = _SHAPE + tuple(f"{name}@{level}" for level in LEVELS for name in LEVEL_FEATURES)
+"""Names of the columns of `describe`."""
+
+SNR_CEILING = 3.0
+"""Signal-to-noise ratios above 10 to this power are taken as equal."""
+
+
+def describe(pixels, excess, columns):
+    """Describe events for the classifier.
+
+    Parameters
+    ----------
+    pixels : `Footprints`
+        The events.
+    excess : ndarray, shape (n_pixels,)
+        Charge above the local background per pixel, in the unit of ``columns["noise"]``.
+    columns : dict of str to ndarray
+        Result of `measure`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_events, len(FEATURES))
+        In pixels and signal-to-noise ratios, so that they do not depend on the gain and
+        little on the size of the pixels; equal for an event turned by 90 degrees or mirrored.
+    """
+    if len(pixels) == 0:
+        return np.zeros((0, len(FEATURES)), np.float32)
+    levels = level_descriptors(excess.astype(np.float32), pixels.y, pixels.x, pixels.starts)
+    shape = np.column_stack(_shape(pixels, excess, columns)).astype(np.float32)
+    return np.hstack([shape, levels.reshape(len(pixels), -1)])
+
+
+def _shape(pixels, excess, columns):
+    n = columns["n_pixels"]
+    tiny = np.finfo(np.float32).tiny
+    peak = np.maximum(columns["peak"], tiny)
+    charge = np.maximum(columns["charge"], peak)
+    noise = np.maximum(columns["noise"], peak * 10**-SNR_CEILING)
+    height = columns["bbox_ymax"] - columns["bbox_ymin"] + 1
+    width = columns["bbox_xmax"] - columns["bbox_xmin"] + 1
+    brightest = _brightest(pixels, excess, 4)
+    return [
+        np.log(n),
+        np.log10(peak / noise),
+        np.log10(charge / n / noise),
+        np.log(columns["elongation"]),
+        np.log(np.maximum(height, width)),
+        np.log(np.minimum(height, width)),
+        np.maximum(_fullest(pixels, pixels.y), _fullest(pixels, pixels.x)) / n,
+        columns["anisotropy"] * np.abs(np.sin(2 * np.deg2rad(columns["orientation"]))),
+        n / (columns["length"] * columns["width"]),
+        columns["skewness"],
+        columns["kurtosis"],
+        peak / charge,
+        brightest[:, 1] / peak,
+        brightest[:, 3] / peak,
+        np.clip(columns["halo"] / peak, -1, 1),
+        _signed_log(columns["halo"] / noise),
+        np.minimum(columns["ring_tail"] / peak, 1),
+        np.log10(1 + columns["ring_tail"] / noise),
+        np.minimum(columns["ring_slope"] / peak, 1),
+        np.log10(1 + columns["ring_slope"] / noise),
+        np.clip(np.log10(np.maximum(columns["background"], noise) / noise), 0, SNR_CEILING),
+    ]
+
+
+def _signed_log(values):
+    return np.sign(values) * np.log10(1 + np.abs(values))
+
+
+def _brightest(pixels, excess, count):
+    """The largest values per event in decreasing order, 0 where there are fewer pixels."""
+    order = np.lexsort((-excess, pixels.spread(np.arange(len(pixels)))))
+    ranked = np.append(excess[order], 0.0)
+    places = pixels.starts[:-1, None] + np.arange(count)
+    return np.maximum(ranked[np.where(places < pixels.starts[1:, None], places, -1)], 0.0)
+
+
+def _fullest(pixels, line):
+    """Most pixels of an event in one row (or column)."""
+    event = pixels.spread(np.arange(len(pixels), dtype=np.int64))
+    keys, counts = np.unique(event << 32 | line, return_counts=True)
+    fullest = np.zeros(len(pixels), dtype=np.int64)
+    np.maximum.at(fullest, keys >> 32, counts)
+    return fullest
