@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..silicon import DENSITY, MINIMUM_STOPPING_POWER, PAIR_ENERGY
 from ._kernels import LEVEL_FEATURES, LEVELS, level_descriptors
 
-__all__ = ["FEATURES", "describe"]
+__all__ = ["FEATURES", "describe", "relative_stopping"]
 
 _SHAPE = (
     "log_pixels",
@@ -28,6 +29,7 @@ _SHAPE = (
     "ring_slope_fraction",
     "ring_slope_snr",
     "sky_snr",
+    "stopping",
 )
 
 FEATURES = _SHAPE + tuple(f"{name}@{level}" for level in LEVELS for name in LEVEL_FEATURES)
@@ -37,7 +39,38 @@ SNR_CEILING = 3.0
 """Signal-to-noise ratios above 10 to this power are taken as equal."""
 
 
-def describe(pixels, excess, columns):
+UNKNOWN_STOPPING = -3.0
+"""Stands for the logarithm of an unknown `relative_stopping`."""
+
+
+def relative_stopping(columns, electrons_per_unit, detector):
+    """Charge per path length in units of what a minimum-ionizing particle leaves on average.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray
+        Result of `measure`.
+    electrons_per_unit : float
+        Electrons per unit of the charge, NaN if unknown.
+    detector : `~crismis.Detector` or None
+        Pitch, binning and thickness give the path: the hypotenuse of thickness and projected
+        length.
+
+    Returns
+    -------
+    ndarray, shape (n_events,)
+        NaN where the gain, the pitch or the thickness is unknown.
+    """
+    if detector is None:
+        return np.full(len(columns["charge"]), np.nan)
+    pitch = detector.pitch * np.sqrt(np.prod(detector.binning))
+    across = np.maximum(columns["length"] - columns["width"], 0.0) * pitch
+    path = np.hypot(across, detector.thickness)
+    minimum = MINIMUM_STOPPING_POWER * DENSITY * 1e2 / PAIR_ENERGY
+    return columns["charge"] * electrons_per_unit / path / minimum
+
+
+def describe(pixels, excess, columns, stopping=None):
     """Describe events for the classifier.
 
     Parameters
@@ -48,6 +81,8 @@ def describe(pixels, excess, columns):
         Charge above the local background per pixel, in the unit of ``columns["noise"]``.
     columns : dict of str to ndarray
         Result of `measure`.
+    stopping : ndarray, shape (n_events,), optional
+        Result of `relative_stopping`.
 
     Returns
     -------
@@ -58,7 +93,9 @@ def describe(pixels, excess, columns):
     if len(pixels) == 0:
         return np.zeros((0, len(FEATURES)), np.float32)
     levels = level_descriptors(excess.astype(np.float32), pixels.y, pixels.x, pixels.starts)
-    shape = np.column_stack(_shape(pixels, excess, columns)).astype(np.float32)
+    shape = _shape(pixels, excess, columns)
+    shape.append(_log_stopping(stopping, len(pixels)))
+    shape = np.column_stack(shape).astype(np.float32)
     return np.hstack([shape, levels.reshape(len(pixels), -1)])
 
 
@@ -94,6 +131,13 @@ def _shape(pixels, excess, columns):
         np.log10(1 + columns["ring_slope"] / noise),
         np.clip(np.log10(np.maximum(columns["background"], noise) / noise), 0, SNR_CEILING),
     ]
+
+
+def _log_stopping(stopping, n_events):
+    if stopping is None:
+        return np.full(n_events, UNKNOWN_STOPPING)
+    known = np.where(np.isfinite(stopping), np.clip(stopping, 0.01, 1e3), 10**UNKNOWN_STOPPING)
+    return np.log10(known)
 
 
 def _signed_log(values):

@@ -1,5 +1,7 @@
 """Morphology of all events at once: moments, sizes, charge and curvature as columns."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ._kernels import ring_statistics
@@ -77,6 +79,20 @@ def measure(labels, data, *, bad=None, probability=None):
     >>> float(event["charge"][0]), float(event["length"][0]), float(event["anisotropy"][0])
     (1000.0, 10.0, 1.0)
     """
+    return measure_events(labels, data, bad=bad, probability=probability).columns
+
+
+@dataclass(frozen=True)
+class Events:
+    """Measured events: their pixels, the charge above background of each, and the columns."""
+
+    pixels: Footprints
+    excess: np.ndarray
+    columns: dict
+
+
+def measure_events(labels, data, *, bad=None, probability=None):
+    """Measure as `measure` does and keep the pixels, for descriptions that need them."""
     labels = np.ascontiguousarray(getattr(labels, "data", labels), dtype=np.int32)
     data = np.asarray(data)
     for name, plane in (("data", data), ("bad", bad), ("probability", probability)):
@@ -94,7 +110,7 @@ def measure(labels, data, *, bad=None, probability=None):
     excess[unusable[pixels.y, pixels.x]] = 0.0
     columns = measure_footprints(pixels, excess)
     columns["probability"] = _mean_probability(pixels, probability)
-    return columns | around
+    return Events(pixels, excess, columns | around)
 
 
 def measure_footprints(pixels, excess):

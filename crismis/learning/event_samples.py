@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import ndtr
 
 from ..detectors import Detector
-from ..events import Footprints, segment
-from ..events.features import describe
-from ..events.measure import measure_image
+from ..events import segment
+from ..events.features import describe, relative_stopping
+from ..events.measure import measure_events
+from ..simulate import simulate_stamps
 from ..taxonomy import ARTEFACTS, Category
 
 __all__ = ["Camera", "EventSample", "draw_camera", "simulate_events"]
 
 FIELD = 384
-SPACING = 32
+SPACING = 40
 PARTICLES = {
     "muon": 2.0,
     "muon-upright": 2.0,
@@ -137,7 +139,7 @@ def simulate_events(n_images, *, seed=None, camera=None, particles=None):
     Parameters
     ----------
     n_images : int
-        Images of 384 x 384 pixels, about 120 events each.
+        Images of 384 x 384 pixels, about 60 events each.
     seed : int or `~numpy.random.Generator`, optional
         Source of all randomness.
     camera : Camera or callable, optional
@@ -162,15 +164,262 @@ def _log_uniform(rng, low, high):
 
 
 def _simulate_image(camera, particles, rng):
-    image, owner, names, detected = _paint(camera, particles, rng)
-    labels = segment(detected, seed=1.0, grow=1.0)
-    found = measure_image(labels, image, image_detector=camera.detector if camera.known else None)
-    truth = _true_labels(found.pixels, found.excess, owner, names)
+    canvas = _paint(camera, particles, rng)
+    image, gain = _expose(camera, canvas, rng)
+    hits = _find_hits(camera, canvas, image / gain - camera.sky, rng)
+    labels = segment(hits)
+    events = measure_events(labels, image)
+    electrons_per_unit = 1 / gain if camera.known else np.nan
+    stopping = relative_stopping(events.columns, electrons_per_unit, camera.detector)
+    truth = _true_labels(labels, events, canvas, gain)
     keep = truth != ""
-    columns = found.columns
+    columns = events.columns
     return EventSample(
-        features=describe(found.pixels, found.excess, columns)[keep],
+        features=describe(events.pixels, events.excess, columns, stopping)[keep],
         category=truth[keep],
         n_pixels=columns["n_pixels"][keep],
         snr=(columns["charge"] / columns["n_pixels"] / np.maximum(columns["noise"], 1e-6))[keep],
     )
+
+
+class _Canvas:
+    """Objects on an image: who put how many electrons where, and where hits may be found."""
+
+    def __init__(self):
+        self.image = np.zeros((FIELD, FIELD))
+        self.allowed = np.ones((FIELD, FIELD), bool)
+        self.names = []
+        self.parts = []
+
+    def add(self, category, rows, columns, electrons, hits=None):
+        """Add an object; ``hits``: which of its pixels a finder takes for hits, default all."""
+        inside = (rows >= 0) & (rows < FIELD) & (columns >= 0) & (columns < FIELD)
+        rows, columns, electrons = rows[inside], columns[inside], electrons[inside]
+        np.add.at(self.image, (rows, columns), electrons)
+        if hits is not None:
+            missed = ~hits[inside]
+            self.allowed[rows[missed], columns[missed]] = False
+        flat = rows * FIELD + columns
+        self.parts.append((flat, np.full(flat.size, len(self.names)), electrons))
+        self.names.append(str(category))
+
+
+def _paint(camera, particles, rng):
+    """Place particles, overlapping pairs and artefacts on a jittered grid."""
+    canvas = _Canvas()
+    middles = np.arange(SPACING // 2, FIELD, SPACING)
+    cells = np.array([(y, x) for y in middles for x in middles])
+    cells = cells[rng.random(len(cells)) < rng.uniform(0.4, 1.0)]
+    cells = cells + rng.integers(-5, 6, cells.shape)
+    lot = rng.random(len(cells))
+    n_blends = int((lot < BLEND_SHARE).sum())
+    n_artefacts = int((lot > 1 - ARTEFACT_SHARE).sum())
+    n_single = len(cells) - n_blends - n_artefacts
+    prints, truth = simulate_stamps(
+        camera.detector,
+        3 * (n_single + 2 * n_blends),
+        particles=particles,
+        seed=rng,
+        visible=camera.grow_level * camera.noise,
+    )
+    visible = iter(np.flatnonzero(truth["n_visible"] >= 1))
+    for number, (y, x) in enumerate(cells):
+        if number >= n_single + n_blends:
+            _ARTEFACTS[rng.integers(len(_ARTEFACTS))](canvas, camera, y, x, rng)
+            continue
+        event = next(visible, None)
+        if event is None:
+            break
+        rows, columns = _put(canvas, prints, truth, event, y, x)
+        if number >= n_single and (second := next(visible, None)) is not None:
+            touch = rng.integers(len(rows))
+            _put(canvas, prints, truth, second, rows[touch], columns[touch])
+    return canvas
+
+
+def _put(canvas, prints, truth, event, y, x):
+    own = slice(prints.offsets[event], prints.offsets[event + 1])
+    rows, columns, charge = prints.rows[own], prints.columns[own], prints.charge[own]
+    rows = rows - int(np.average(rows, weights=charge)) + y
+    columns = columns - int(np.average(columns, weights=charge)) + x
+    canvas.add(truth["category"][event], rows, columns, charge.astype(float))
+    return rows, columns
+
+
+def _expose(camera, canvas, rng):
+    """Image in digital numbers (or electrons) and the factor from electrons to them."""
+    expected = np.maximum(canvas.image + camera.sky, 0.0)
+    image = rng.poisson(expected) + rng.normal(0, camera.detector.readnoise, expected.shape)
+    if camera.blur:
+        image = ndimage.gaussian_filter(image, camera.blur)
+    if camera.bits == 0:
+        return image.astype(np.float32), 1.0
+    if camera.bits == 8:
+        bright = canvas.image[canvas.image > 5 * camera.noise]
+        full = np.quantile(bright, rng.uniform(0.6, 0.999)) if bright.size else 1e3
+        gain = 255 / (camera.sky + max(full, 30 * camera.noise))
+        return np.clip(np.rint(image * gain), 0, 255).astype(np.float32), gain
+    gain = 1 / _log_uniform(rng, 0.5, 5.0)
+    return np.rint(image * gain).astype(np.float32), gain
+
+
+def _find_hits(camera, canvas, signal, rng):
+    """Hits as a finder would give them: hysteresis, now and then grown or with holes."""
+    noise = camera.noise * (1.0 if not camera.blur else 0.6)
+    above = (signal > camera.grow_level * noise) & canvas.allowed
+    labels, count = ndimage.label(above, structure=np.ones((3, 3)))
+    kept = np.zeros(count + 1, bool)
+    kept[labels[above & (signal > camera.seed_level * noise)]] = True
+    kept[0] = False
+    hits = kept[labels]
+    style = rng.random()
+    if style < 0.15:
+        hits = ndimage.binary_dilation(hits) & canvas.allowed
+    elif style < 0.3:
+        hits &= rng.random(hits.shape) > 0.03
+    return hits
+
+
+def _true_labels(labels, events, canvas, gain):
+    """Category of each event by who owns its charge, empty where nobody can say."""
+    flat, who, electrons = (np.concatenate(part) for part in zip(*canvas.parts, strict=True))
+    n_objects, n_events = len(canvas.names), len(events.pixels)
+    names = np.array(canvas.names)
+    event = np.searchsorted(events.pixels.labels, labels.ravel()[flat])
+    inside = labels.ravel()[flat] > 0
+    key = event[inside] * n_objects + who[inside]
+    share = np.bincount(key, electrons[inside], n_events * n_objects)
+    count = np.bincount(key, electrons[inside] > 0, n_events * n_objects)
+    share, count = share.reshape(n_events, -1), count.reshape(n_events, -1)
+    order = np.argsort(share, axis=1)
+    rows = np.arange(n_events)
+    first, second = order[:, -1], order[:, -2]
+    visible = np.bincount(who, np.maximum(electrons, 0) * canvas.allowed.ravel()[flat], n_objects)
+    truth = names[first].astype("<U15")
+    artefact = np.isin(names, list(ARTEFACTS))
+    joined = share[rows, second] > 0.15 * share[rows, first]
+    overlapping = joined & (count[rows, second] >= 2)
+    truth[overlapping] = Category.BLEND.value
+    unclear = joined & (artefact[first] | artefact[second])
+    fragment = share[rows, first] < 0.6 * visible[first]
+    faint = share[rows, first] < 0.5 * np.abs(events.columns["charge"]) / gain
+    truth[unclear | fragment | faint | (truth == Category.UNKNOWN.value)] = ""
+    return truth
+
+
+# ---- artefacts ----
+
+
+def _window(y, x, half):
+    rows, columns = np.mgrid[y - half : y + half + 1, x - half : x + half + 1]
+    return rows.ravel(), columns.ravel()
+
+
+def _source(canvas, camera, y, x, rng):
+    """The core of a star or galaxy, flagged above a part of its peak."""
+    rows, columns = _window(y, x, 15)
+    dy, dx = rows - y - rng.uniform(-0.5, 0.5), columns - x - rng.uniform(-0.5, 0.5)
+    angle, axis_ratio = rng.uniform(0, np.pi), rng.uniform(0.8, 1.0)
+    galaxy = rng.random() < 0.35
+    if galaxy:
+        axis_ratio = rng.uniform(0.25, 1.0)
+    u = dx * np.cos(angle) + dy * np.sin(angle)
+    v = (dy * np.cos(angle) - dx * np.sin(angle)) / axis_ratio
+    radius = np.hypot(u, v)
+    if galaxy:
+        index = rng.choice([1.0, 2.5, 4.0])
+        scale = rng.uniform(1.5, 6.0)
+        profile = np.exp(-(2 * index - 0.33) * ((np.hypot(radius, 0.7) / scale) ** (1 / index)))
+    else:
+        fwhm, beta = _log_uniform(rng, 1.3, 6.0), rng.uniform(2.5, 4.5)
+        core = fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1)
+        profile = (1 + (radius**2 + 1 / 12) / core**2) ** -beta
+    profile /= profile.max()
+    peak = camera.noise * _log_uniform(rng, 10.0, 3000.0)
+    canvas.add(
+        Category.SOURCE, rows, columns, peak * profile, hits=profile > _log_uniform(rng, 0.03, 0.9)
+    )
+
+
+def _hot_pixel(canvas, camera, y, x, rng):
+    peak = camera.noise * _log_uniform(rng, 6.0, 1000.0)
+    canvas.add(Category.HOT_PIXEL, np.array([y]), np.array([x]), np.array([peak]))
+
+
+def _bad_column(canvas, camera, y, x, rng):
+    """A bad column, or charge that bleeds from a saturated pixel."""
+    length, width = int(_log_uniform(rng, 6, 150)), rng.choice([1, 1, 1, 2, 3])
+    along, across = (a.ravel() for a in np.mgrid[0:length, 0:width])
+    peak = camera.noise * _log_uniform(rng, 6.0, 300.0)
+    level = peak * (1 + rng.choice([0.02, 0.1]) * rng.standard_normal(along.size))
+    if rng.random() < 0.4:
+        level *= np.clip((1 - np.abs(2 * along / length - 1)) * 6, 0.2, 1)
+    _lay(canvas, Category.BAD_COLUMN, y, x, along - length // 2, across, level, rng)
+
+
+def _cti_trail(canvas, camera, y, x, rng):
+    """Charge deferred behind a bright pixel: an exponential tail along the columns."""
+    release = _log_uniform(rng, 2.0, 15.0)
+    peak = camera.noise * _log_uniform(rng, 15.0, 400.0)
+    along = np.arange(int(5 * release) + 3)
+    level = peak * np.exp(-along / release)
+    if rng.random() < 0.5:
+        level[0] *= rng.uniform(2, 20)
+    _lay(canvas, Category.CTI_TRAIL, y, x, along, np.zeros(along.size, int), level, rng)
+
+
+def _lay(canvas, category, y, x, along, across, level, rng):
+    """Lay a strip along the columns or, after a turn of the image, along the rows."""
+    if rng.random() < 0.5:
+        along = -along
+    if rng.random() < 0.5:
+        along, across = across, along
+    canvas.add(category, y + along, x + across, level)
+
+
+def _source_trail(canvas, camera, y, x, rng):
+    """A star or satellite that moved: even brightness, ends rounded by the image of a star."""
+    length, sigma = _log_uniform(rng, 8.0, 250.0), _log_uniform(rng, 1.5, 6.0) / 2.355
+    angle = rng.uniform(0, np.pi)
+    rows, columns = _window(y, x, int(length / 2 + 4 * sigma) + 1)
+    dy, dx = rows - y - rng.uniform(-0.5, 0.5), columns - x - rng.uniform(-0.5, 0.5)
+    u, v = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+    ends = ndtr((u + length / 2) / sigma) - ndtr((u - length / 2) / sigma)
+    profile = ends * np.exp(-0.5 * v**2 / (sigma**2 + 1 / 12))
+    peak = camera.noise * _log_uniform(rng, 5.0, 200.0)
+    wanted = profile > 1e-3
+    level = peak * profile[wanted]
+    hits = profile[wanted] > rng.uniform(0.02, 0.7)
+    canvas.add(Category.SOURCE_TRAIL, rows[wanted], columns[wanted], level, hits=hits)
+
+
+def _terrain(canvas, camera, y, x, rng):
+    """A piece of a crater rim or of a limb."""
+    rows, columns = _window(y, x, 22)
+    fade = np.exp(-0.5 * (((rows - y) ** 2 + (columns - x) ** 2) / 10.0**2) ** 2)
+    radius = _log_uniform(rng, 3.0, 20.0)
+    limb = rng.random() < 0.4
+    if limb:
+        radius = _log_uniform(rng, 30.0, 400.0)
+    angle = rng.uniform(0, 2 * np.pi)
+    cy, cx = (y, x) if not limb else (y - radius * np.sin(angle), x - radius * np.cos(angle))
+    distance = np.hypot(rows - cy, columns - cx) - radius
+    toward = np.cos(np.arctan2(rows - cy, columns - cx) - angle)
+    level = camera.noise * _log_uniform(rng, 10.0, 200.0)
+    softness = rng.uniform(0.5, 2.0)
+    grain = ndimage.gaussian_filter(rng.standard_normal((45, 45)), rng.uniform(0.7, 3)).ravel()
+    grain *= rng.uniform(0.0, 0.15) / grain.std()
+    if limb:
+        surface = ndtr(-distance / softness) * (1 + grain)
+        rim = ndtr(-distance / softness) * np.exp(-0.5 * (np.minimum(distance, 0) / 2.5) ** 2)
+    else:
+        ring = np.exp(-0.5 * (distance / softness) ** 2)
+        rim = ring * np.clip(toward, 0, 1) ** rng.uniform(0.5, 3)
+        shadow = ring * np.clip(-toward, 0, 1)
+        surface = (0.5 + grain) * fade + rng.uniform(0.3, 2) * rim - 0.3 * shadow
+    ragged = rim * (1 + grain * 2)
+    hits = (ragged > rng.uniform(0.4, 0.8)) & (fade > 0.3)
+    canvas.add(Category.TERRAIN, rows, columns, level * surface * fade, hits=hits)
+
+
+_ARTEFACTS = (_source, _source, _hot_pixel, _bad_column, _cti_trail, _source_trail, _terrain)
