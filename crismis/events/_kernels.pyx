@@ -7,7 +7,7 @@ from libc.math cimport atan2, cos, fabs, log, sin, sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
-__all__ = ["LEVELS", "LEVEL_FEATURES", "level_descriptors", "ring_statistics"]
+__all__ = ["LEVELS", "LEVEL_FEATURES", "forest_scores", "level_descriptors", "ring_statistics"]
 
 LEVELS = (0.0, 0.15, 0.35)
 """Fractions of the peak above which the pixels of an event are described."""
@@ -568,4 +568,42 @@ def level_descriptors(
                     s.n += 1
                 describe_level(&s, &out[e, level, 0])
                 memset(s.grid, 0, <Py_ssize_t>s.height * s.width * sizeof(int))
+    return result
+
+
+def forest_scores(
+    const float[:, ::1] features,
+    const short[::1] feature,
+    const float[::1] threshold,
+    const int[::1] left,
+    const int[::1] right,
+    const int[::1] roots,
+    const signed char[::1] output,
+    const float[:, ::1] leaves,
+    int n_outputs,
+):
+    """Sum the leaves that each sample reaches in every tree, shape (n_samples, n_outputs).
+
+    A node sends a sample left if the value of its feature is not above the threshold; a
+    node with feature -1 is a leaf and its left child the row of its values. A tree with an
+    output of its own (not -1) has one value per leaf, else a leaf has one per output.
+    """
+    cdef Py_ssize_t n = features.shape[0], i, t
+    cdef int node, k
+    cdef const float* row
+    result = np.zeros((n, n_outputs))
+    cdef double[:, ::1] out = result
+    with nogil:
+        for t in range(roots.shape[0]):
+            for i in range(n):
+                node = roots[t]
+                row = &features[i, 0]
+                while feature[node] >= 0:
+                    node = left[node] if row[feature[node]] <= threshold[node] else right[node]
+                node = left[node]
+                if output[t] >= 0:
+                    out[i, output[t]] += leaves[node, 0]
+                else:
+                    for k in range(n_outputs):
+                        out[i, k] += leaves[node, k]
     return result

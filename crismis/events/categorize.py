@@ -8,16 +8,15 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from ..ccddata import CosmicRayCCDData, Flag
+from ..detectors import get_detector
 from ..headers import Facts
-from .classify import classify_by_shape
-from .footprints import Footprints
-from .measure import measure
+from ..silicon import pair_energy
+from .classify import THRESHOLD, decide, get_classifier
+from .features import describe, relative_stopping
+from .measure import measure_events
 from .segment import EIGHT, segment
 
 __all__ = ["EventFlag", "categorize_cosmicrays"]
-
-PAIR_ENERGY = 3.65
-"""Energy per electron-hole pair in silicon, eV."""
 
 _UNITS = {
     "x_centroid": u.pix,
@@ -29,6 +28,7 @@ _UNITS = {
     "curvature": 1 / u.pix,
     "energy": u.keV,
 }
+_CHARGES = ("charge", "peak", "background", "noise")
 _ORDER = [
     "label",
     "x_centroid",
@@ -52,6 +52,8 @@ _ORDER = [
     "category_probability",
     "flags",
     "curvature",
+    "skewness",
+    "kurtosis",
     "background",
     "noise",
 ]
@@ -132,21 +134,37 @@ def _table(ccd, labels, classifier):
     masked = np.zeros(labels.shape, bool) if ccd.mask is None else np.asarray(ccd.mask, bool)
     image = ccd.original
     bad = masked & ~hits | ~np.isfinite(image)
-    columns = measure(labels, image, bad=bad, probability=ccd.probability)
+    events = measure_events(labels, image, bad=bad, probability=ccd.probability)
+    columns = events.columns
     scale, unit = _electrons(ccd)
-    for name in ("charge", "peak", "background", "noise"):
-        columns[name] = columns[name] * scale
     known = unit == u.electron
-    columns["energy"] = columns["charge"] * (PAIR_ENERGY / 1e3 if known else np.nan)
-    columns["category"] = classify_by_shape(columns)
-    columns["category_probability"] = np.full(len(columns["label"]), np.nan)
-    columns["flags"] = _flags(ccd, labels, bad)
+    columns |= _name(events, ccd, scale if known else np.nan, classifier)
+    for name in _CHARGES:
+        columns[name] = columns[name] * scale
+    columns["energy"] = columns["charge"] * (_pair_energy(ccd) if known else np.nan)
+    columns["flags"] = _flags(ccd, events.pixels, labels.shape, bad)
     table = QTable({name: columns[name] for name in _ORDER})
     for name, column_unit in _UNITS.items():
         table[name].unit = column_unit
-    for name in ("charge", "peak", "background", "noise"):
+    for name in _CHARGES:
         table[name].unit = unit
     return table
+
+
+def _name(events, ccd, electrons_per_unit, classifier):
+    """Category and its probability for each event."""
+    classifier = get_classifier(classifier)
+    stopping = relative_stopping(events.columns, electrons_per_unit, get_detector(ccd))
+    features = describe(events.pixels, events.excess, events.columns, stopping)
+    probability = classifier.predict_proba(features) if len(features) else features
+    unknown_below = getattr(classifier, "unknown_below", THRESHOLD)
+    category, most = decide(probability, classifier.classes_, unknown_below)
+    return {"category": category, "category_probability": most}
+
+
+def _pair_energy(ccd):
+    """Energy per electron-hole pair in keV at the temperature of the detector."""
+    return float(pair_energy(Facts.from_header(ccd.meta).temperature)) / 1e3
 
 
 def _electrons(ccd):
@@ -162,15 +180,14 @@ def _electrons(ccd):
     return 1.0, ccd.unit
 
 
-def _flags(ccd, labels, bad):
+def _flags(ccd, pixels, shape, bad):
     from scipy import ndimage
 
-    pixels = Footprints.from_labels(labels)
     flags = np.zeros(len(pixels), dtype=np.int32)
     if ccd.flags is not None:
         for bit in (Flag.SATURATED, Flag.LOW_CONFIDENCE):
             flags += int(bit) * pixels.any((ccd.flags[pixels.y, pixels.x] & bit) != 0)
-    ny, nx = labels.shape
+    ny, nx = shape
     edge = (pixels.y == 0) | (pixels.x == 0) | (pixels.y == ny - 1) | (pixels.x == nx - 1)
     beside = ndimage.binary_dilation(bad, structure=EIGHT)[pixels.y, pixels.x]
     flags += int(EventFlag.EDGE) * pixels.any(edge)

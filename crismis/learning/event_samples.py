@@ -1,4 +1,4 @@
-"""Labelled events for the classifier: simulated particles and artefacts on images of many cameras."""
+"""Labelled events for the classifier: simulated particles and artefacts, many cameras."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,12 @@ PARTICLES = {
     "muon": 2.0,
     "muon-upright": 2.0,
     "proton-minimum": 1.0,
-    "electron": 3.0,
-    "gamma": 2.5,
+    "electron": 4.0,
+    "gamma": 4.0,
     "xray": 0.5,
-    "alpha": 1.2,
-    "stopping-ion": 1.2,
-    "iron-minimum": 0.6,
+    "alpha": 0.6,
+    "stopping-ion": 0.6,
+    "iron-minimum": 0.4,
     "helium-minimum": 0.5,
     "spallation": 2.0,
 }
@@ -217,12 +217,12 @@ def _paint(camera, particles, rng):
     n_single = len(cells) - n_blends - n_artefacts
     prints, truth = simulate_stamps(
         camera.detector,
-        3 * (n_single + 2 * n_blends),
+        8 * (n_single + 2 * n_blends),
         particles=particles,
         seed=rng,
         visible=camera.grow_level * camera.noise,
     )
-    visible = iter(np.flatnonzero(truth["n_visible"] >= 1))
+    visible = iter(_even_choice(truth, rng))
     for number, (y, x) in enumerate(cells):
         if number >= n_single + n_blends:
             _ARTEFACTS[rng.integers(len(_ARTEFACTS))](canvas, camera, y, x, rng)
@@ -235,6 +235,16 @@ def _paint(camera, particles, rng):
             touch = rng.integers(len(rows))
             _put(canvas, prints, truth, second, rows[touch], columns[touch])
     return canvas
+
+
+def _even_choice(truth, rng):
+    """Order the visible events at random, rare categories and larger events first."""
+    visible = np.flatnonzero(truth["n_visible"] >= 1)
+    _, kind, count = np.unique(
+        np.asarray(truth["category"])[visible], return_inverse=True, return_counts=True
+    )
+    weight = count[kind] ** -0.8 * np.minimum(np.asarray(truth["n_visible"])[visible], 6)
+    return visible[np.argsort(rng.exponential(size=visible.size) / weight)]
 
 
 def _put(canvas, prints, truth, event, y, x):
