@@ -19,11 +19,11 @@ LEVEL_FEATURES = (
     "even_parabola_gain", "even_cubic_gain",
     "detour", "straightness", "deviation", "relative_deviation", "turn", "path",
     "branch_1", "branch_2", "branch_3", "branch_place", "branch_angle", "half_width",
-    "imbalance", "unevenness",
+    "imbalance", "unevenness", "root_charge", "parts", "second_part",
 )
 """Names of what `level_descriptors` measures at each level."""
 
-DEF N_FEATURES = 32
+DEF N_FEATURES = 35
 DEF STEP = 12
 DEF DIAGONAL = 17
 DEF MAX_LAYERS = 512
@@ -237,10 +237,10 @@ cdef int walk_back(Scratch* s, int end, int* distance) noexcept nogil:
         i = best
 
 
-cdef int brightest_component(Scratch* s) noexcept nogil:
+cdef int brightest_component(Scratch* s, float* out) noexcept nogil:
     """Keep only the 8-connected part that holds most charge; return its number of pixels."""
     cdef int i, j, k, dy, dx, head, tail, n_components = 0, best = 0
-    cdef double charge, most = -1.0
+    cdef double charge, most = -1.0, next_most = 0.0
     for i in range(s.n):
         s.component[i] = 0
     for i in range(s.n):
@@ -263,7 +263,12 @@ cdef int brightest_component(Scratch* s) noexcept nogil:
                         s.queue[tail] = j
                         tail += 1
         if charge > most:
+            next_most = most
             most, best = charge, n_components
+        elif charge > next_most:
+            next_most = charge
+    out[0] = log(<double>n_components)
+    out[1] = max(next_most, 0.0) / most
     if n_components == 1:
         return s.n
     k = 0
@@ -473,7 +478,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
             square += s.q[i] * s.q[i]
     mean /= n_path
     out[13] = sqrt(max(square / n_path - mean * mean, 0.0)) / mean if mean > 0 else 0.0
-    out[6] = out[7] = out[8] = out[9] = out[10] = 0.0
+    out[6] = out[7] = out[8] = out[9] = out[10] = out[14] = 0.0
     for branch in range(3):
         spread_distance(s, s.from_path, n_path)
         c = 0
@@ -491,6 +496,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
             break
         root = walk_back(s, c, s.from_path)
         if branch == 0:
+            out[14] = log(s.q[root] / max(mean, 1e-30))
             out[9] = <double>min(s.from_start[root], s.from_end[root]) / length if length else 0.0
             vy, vx = s.y[b] - s.y[a], s.x[b] - s.x[a]
             wy, wx = s.y[c] - s.y[root], s.x[c] - s.x[root]
@@ -506,7 +512,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
 
 
 cdef void describe_level(Scratch* s, float* out) noexcept nogil:
-    s.n = brightest_component(s)
+    s.n = brightest_component(s, out + N_FEATURES - 2)
     set_glow(s)
     fit_shape(s, False, out)
     fit_shape(s, True, out + 11)

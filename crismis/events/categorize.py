@@ -136,7 +136,7 @@ def _table(ccd, labels, classifier):
     bad = masked & ~hits | ~np.isfinite(image)
     events = measure_events(labels, image, bad=bad, probability=ccd.probability)
     columns = events.columns
-    scale, unit = _electrons(ccd)
+    scale, unit = electrons_per_unit(ccd)
     known = unit == u.electron
     columns |= _name(events, ccd, scale if known else np.nan, classifier)
     for name in _CHARGES:
@@ -167,7 +167,7 @@ def _pair_energy(ccd):
     return float(pair_energy(Facts.from_header(ccd.meta).temperature)) / 1e3
 
 
-def _electrons(ccd):
+def electrons_per_unit(ccd):
     """Factor from data to electrons and the unit it leads to; 1 and the data's own if unknown."""
     facts = Facts.from_header(ccd.meta)
     unit, scale = ccd.unit, 1.0

@@ -7,16 +7,19 @@ from scipy import ndimage
 from scipy.special import ndtr
 
 from ..detectors import Detector
-from ..events import segment
-from ..events.features import describe, relative_stopping
-from ..events.measure import measure_events
+from ..events import Footprints, describe, measure_events, relative_stopping, segment
+from ..events._kernels import LEVEL_FEATURES, level_descriptors
+from ..events.measure import measure_footprints
 from ..simulate import simulate_stamps
 from ..taxonomy import ARTEFACTS, Category
 
 __all__ = ["Camera", "EventSample", "draw_camera", "simulate_events"]
 
+HELD_OUT_SEED = 987_654
+"""Seed of the events that no shipped model was trained on."""
+
 FIELD = 384
-SPACING = 40
+SPACING = 34
 PARTICLES = {
     "muon": 2.0,
     "muon-upright": 2.0,
@@ -81,12 +84,15 @@ class EventSample:
     n_pixels : ndarray of int, shape (n_events,)
     snr : ndarray of float, shape (n_events,)
         Mean signal-to-noise ratio of the pixels.
+    known : ndarray of bool, shape (n_events,)
+        Whether gain, pitch and thickness of the detector were told.
     """
 
     features: np.ndarray
     category: np.ndarray
     n_pixels: np.ndarray
     snr: np.ndarray
+    known: np.ndarray
 
     def __len__(self):
         return len(self.category)
@@ -94,7 +100,7 @@ class EventSample:
     @classmethod
     def join(cls, samples):
         """Put samples one after another."""
-        names = ("features", "category", "n_pixels", "snr")
+        names = ("features", "category", "n_pixels", "snr", "known")
         return cls(*(np.concatenate([getattr(s, name) for s in samples]) for name in names))
 
 
@@ -124,7 +130,7 @@ def draw_camera(rng):
         grow_level=grow,
         blur=rng.uniform(0.3, 0.8) if digital and rng.random() < 0.7 else 0.0,
         bits=8 if digital else (0, 16)[rng.integers(2)],
-        known=not digital and rng.random() < 0.6,
+        known=not digital and rng.random() < 0.75,
     )
 
 
@@ -171,7 +177,7 @@ def _simulate_image(camera, particles, rng):
     events = measure_events(labels, image)
     electrons_per_unit = 1 / gain if camera.known else np.nan
     stopping = relative_stopping(events.columns, electrons_per_unit, camera.detector)
-    truth = _true_labels(labels, events, canvas, gain)
+    truth = _true_labels(labels, events, canvas, camera, gain)
     keep = truth != ""
     columns = events.columns
     return EventSample(
@@ -179,20 +185,25 @@ def _simulate_image(camera, particles, rng):
         category=truth[keep],
         n_pixels=columns["n_pixels"][keep],
         snr=(columns["charge"] / columns["n_pixels"] / np.maximum(columns["noise"], 1e-6))[keep],
+        known=np.full(keep.sum(), camera.known),
     )
 
 
 class _Canvas:
     """Objects on an image: who put how many electrons where, and where hits may be found."""
 
-    def __init__(self):
+    def __init__(self, blur):
         self.image = np.zeros((FIELD, FIELD))
         self.allowed = np.ones((FIELD, FIELD), bool)
+        self.blur = blur
         self.names = []
         self.parts = []
+        self.truth = []
 
-    def add(self, category, rows, columns, electrons, hits=None):
+    def add(self, category, rows, columns, electrons, hits=None, truth=None):
         """Add an object; ``hits``: which of its pixels a finder takes for hits, default all."""
+        if self.blur and hits is None:
+            rows, columns, electrons = _blurred(rows, columns, electrons, self.blur)
         inside = (rows >= 0) & (rows < FIELD) & (columns >= 0) & (columns < FIELD)
         rows, columns, electrons = rows[inside], columns[inside], electrons[inside]
         np.add.at(self.image, (rows, columns), electrons)
@@ -202,11 +213,21 @@ class _Canvas:
         flat = rows * FIELD + columns
         self.parts.append((flat, np.full(flat.size, len(self.names)), electrons))
         self.names.append(str(category))
+        self.truth.append(truth)
+
+
+def _blurred(rows, columns, electrons, blur):
+    y, x = rows.min() - 3, columns.min() - 3
+    stamp = np.zeros((rows.max() - y + 4, columns.max() - x + 4))
+    np.add.at(stamp, (rows - y, columns - x), electrons)
+    stamp = ndimage.gaussian_filter(stamp, blur, mode="constant", truncate=3)
+    rows, columns = np.nonzero(stamp)
+    return rows + y, columns + x, stamp[rows, columns]
 
 
 def _paint(camera, particles, rng):
     """Place particles, overlapping pairs and artefacts on a jittered grid."""
-    canvas = _Canvas()
+    canvas = _Canvas(camera.blur)
     middles = np.arange(SPACING // 2, FIELD, SPACING)
     cells = np.array([(y, x) for y in middles for x in middles])
     cells = cells[rng.random(len(cells)) < rng.uniform(0.4, 1.0)]
@@ -243,25 +264,43 @@ def _even_choice(truth, rng):
     _, kind, count = np.unique(
         np.asarray(truth["category"])[visible], return_inverse=True, return_counts=True
     )
-    weight = count[kind] ** -0.8 * np.minimum(np.asarray(truth["n_visible"])[visible], 6)
+    weight = count[kind] ** -0.8 * np.minimum(np.asarray(truth["n_visible"])[visible], 30) ** 0.7
     return visible[np.argsort(rng.exponential(size=visible.size) / weight)]
 
 
 def _put(canvas, prints, truth, event, y, x):
     own = slice(prints.offsets[event], prints.offsets[event + 1])
     rows, columns, charge = prints.rows[own], prints.columns[own], prints.charge[own]
-    rows = rows - int(np.average(rows, weights=charge)) + y
-    columns = columns - int(np.average(columns, weights=charge)) + x
-    canvas.add(truth["category"][event], rows, columns, charge.astype(float))
+    shift = (
+        y - int(np.average(rows, weights=charge)),
+        x - int(np.average(columns, weights=charge)),
+    )
+    rows, columns = rows + shift[0], columns + shift[1]
+    start = (truth["y_entry"][event].value + shift[0], truth["x_entry"][event].value + shift[1])
+    canvas.add(
+        "particle",
+        rows,
+        columns,
+        charge.astype(float),
+        truth=_Particle(
+            str(truth["kind"][event]),
+            start,
+            np.deg2rad(truth["azimuth"][event].value),
+            float(truth["charge"][event].value),
+            float(truth["path_length"][event].value),
+        ),
+    )
     return rows, columns
 
 
 def _expose(camera, canvas, rng):
     """Image in digital numbers (or electrons) and the factor from electrons to them."""
     expected = np.maximum(canvas.image + camera.sky, 0.0)
-    image = rng.poisson(expected) + rng.normal(0, camera.detector.readnoise, expected.shape)
+    noise = rng.poisson(expected) - expected
+    noise += rng.normal(0, camera.detector.readnoise, expected.shape)
     if camera.blur:
-        image = ndimage.gaussian_filter(image, camera.blur)
+        noise = ndimage.gaussian_filter(noise, camera.blur)
+    image = expected + noise
     if camera.bits == 0:
         return image.astype(np.float32), 1.0
     if camera.bits == 8:
@@ -290,7 +329,7 @@ def _find_hits(camera, canvas, signal, rng):
     return hits
 
 
-def _true_labels(labels, events, canvas, gain):
+def _true_labels(labels, events, canvas, camera, gain):
     """Category of each event by who owns its charge, empty where nobody can say."""
     flat, who, electrons = (np.concatenate(part) for part in zip(*canvas.parts, strict=True))
     n_objects, n_events = len(canvas.names), len(events.pixels)
@@ -306,6 +345,14 @@ def _true_labels(labels, events, canvas, gain):
     first, second = order[:, -1], order[:, -2]
     visible = np.bincount(who, np.maximum(electrons, 0) * canvas.allowed.ravel()[flat], n_objects)
     truth = names[first].astype("<U15")
+    owned = np.flatnonzero(inside & (who == first[np.minimum(event, n_events - 1)]))
+    owned = owned[np.argsort(event[owned], kind="stable")]
+    bounds = np.searchsorted(event[owned], np.arange(n_events + 1))
+    for number in np.flatnonzero(truth == "particle"):
+        mine = owned[bounds[number] : bounds[number + 1]]
+        y, x = np.divmod(flat[mine], FIELD)
+        particle = canvas.truth[first[number]]
+        truth[number] = observed_category(y, x, electrons[mine], particle, camera)
     artefact = np.isin(names, list(ARTEFACTS))
     joined = share[rows, second] > 0.15 * share[rows, first]
     overlapping = joined & (count[rows, second] >= 2)
@@ -315,6 +362,83 @@ def _true_labels(labels, events, canvas, gain):
     faint = share[rows, first] < 0.5 * np.abs(events.columns["charge"]) / gain
     truth[unclear | fragment | faint | (truth == Category.UNKNOWN.value)] = ""
     return truth
+
+
+@dataclass(frozen=True)
+class _Particle:
+    """What the transport knows of an event: kind, entry, direction, electrons, path."""
+
+    kind: str
+    entry: tuple
+    azimuth: float
+    charge: float
+    path: float
+
+
+def observed_category(rows, columns, electrons, particle, camera):
+    """Category of the noise-free charge that a particle left in the pixels of its event.
+
+    The rules, first match wins:
+
+    ``spallation_star``
+        A nuclear interaction of which three or more prongs are apart on a circle round the
+        vertex of 3.5 pixels plus the blur.
+    ``unknown``
+        A nuclear interaction with fewer prongs that does not look like one particle.
+    ``blob``, ``heavy_track``
+        Dense (600 electrons per micrometre, six times minimum ionization, and 30000 in
+        all) and wide (9 pixels or more); round, or longer than wide by half.
+    ``spot``
+        Round: not longer than wide by half (rms), straight, and without arms.
+    ``delta_ray_track``
+        Two or more pixels farther than 2 pixels plus three times the blur from the straight
+        path.
+    ``worm``
+        Strays from a straight line by more than 0.9 pixel and a twentieth of its length.
+    ``track``
+        The rest.
+    """
+    visible = electrons > 0.5 * camera.grow_level * camera.noise
+    y, x, q = rows[visible], columns[visible], electrons[visible]
+    if len(q) == 0:
+        return Category.UNKNOWN.value
+    pitch = camera.detector.pitch * camera.detector.binning[0]
+    blur = np.hypot(camera.detector.diffusion / pitch, camera.blur)
+    pixels = Footprints(
+        np.array([1], np.int32), np.array([0, len(q)]), y.astype(np.int32), x.astype(np.int32)
+    )
+    shape = measure_footprints(pixels, q)
+    levels = level_descriptors(q.astype(np.float32), pixels.y, pixels.x, pixels.starts)[0, 0]
+    level = dict(zip(LEVEL_FEATURES, levels.tolist(), strict=True))
+    straight = level["deviation"] <= max(0.9, 0.05 * shape["length"][0])
+    round_ = shape["elongation"][0] < 1.5 and straight and level["branch_1"] < 3 + blur
+    dense = particle.charge > max(600 * particle.path, 3e4) and len(q) >= 9
+    if particle.kind == "spallation":
+        if _count_arms(y, x, particle.entry, 3.5 + blur) >= 3:
+            return Category.SPALLATION_STAR.value
+        if level["deviation"] > 1.0 or level["branch_1"] > 3:
+            return Category.UNKNOWN.value
+    if dense:
+        return (Category.BLOB if round_ else Category.HEAVY_TRACK).value
+    if round_:
+        return Category.SPOT.value
+    dy, dx = y - particle.entry[0], x - particle.entry[1]
+    off = np.abs(dy * np.cos(particle.azimuth) - dx * np.sin(particle.azimuth))
+    electron = particle.kind in ("electron", "gamma")
+    if not electron and np.count_nonzero(off > 2 + 3 * blur) >= 2:
+        return Category.DELTA_RAY_TRACK.value
+    return (Category.TRACK if straight else Category.WORM).value
+
+
+def _count_arms(y, x, vertex, radius):
+    """Separate groups of pixels on a circle about the vertex."""
+    distance = np.hypot(y - vertex[0], x - vertex[1])
+    ring = np.abs(distance - radius) < 0.8
+    if not ring.any():
+        return 0
+    stamp = np.zeros((np.ptp(y) + 1, np.ptp(x) + 1), bool)
+    stamp[y[ring] - y.min(), x[ring] - x.min()] = True
+    return ndimage.label(stamp, structure=np.ones((3, 3)))[1]
 
 
 # ---- artefacts ----

@@ -1,0 +1,455 @@
+"""Train the classifier of events: from simulation, or from the user's own labelled events."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..events import (
+    FEATURES,
+    EventClassifier,
+    categorize_cosmicrays,
+    decide,
+    describe,
+    measure_events,
+    relative_stopping,
+    segment,
+)
+from ..taxonomy import Category
+from .trees import flatten_trees
+
+__all__ = [
+    "LabelledEvents",
+    "add_simulated",
+    "coverage_curve",
+    "describe_cutout",
+    "export_labelling_sheets",
+    "find_hits",
+    "fit_classifier",
+    "labels_from_cutouts",
+    "labels_from_table",
+]
+
+LABEL_COLUMN = "true_category"
+ENOUGH = 5
+"""Fewest labelled events per category that training accepts."""
+
+
+@dataclass(frozen=True)
+class LabelledEvents:
+    """Descriptions of events and the category of each.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n_events, n_features)
+        Rows of `crismis.events.describe`.
+    category : ndarray of str, shape (n_events,)
+        Values of `~crismis.taxonomy.Category`.
+    """
+
+    features: np.ndarray
+    category: np.ndarray
+
+    def __post_init__(self):
+        strange = sorted(set(self.category.tolist()) - {str(c) for c in Category})
+        if strange:
+            raise ValueError(
+                f"labels {', '.join(map(repr, strange))} are not in the taxonomy; "
+                f"known are {', '.join(Category)}"
+            )
+
+    def __len__(self):
+        return len(self.category)
+
+
+def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, seed=0, notes=""):
+    """Fit a classifier to labelled events and calibrate it.
+
+    Parameters
+    ----------
+    labelled : LabelledEvents
+        Events labelled ``unknown`` are left out.
+    name : str
+        Name in the model card.
+    estimator : scikit-learn classifier, optional
+        A forest or `~sklearn.ensemble.HistGradientBoostingClassifier`, not yet fitted; by
+        default 400 extremely randomized trees, which suit a few dozen labels as well as
+        thousands.
+    unknown_below : float
+        Probability below which the classifier abstains.
+    seed : int
+        Source of all randomness.
+    notes : str
+        Goes into the model card.
+
+    Returns
+    -------
+    `~crismis.events.EventClassifier`
+
+    Raises
+    ------
+    ValueError
+        With fewer than two categories, or fewer than 5 events of one.
+
+    Notes
+    -----
+    The temperature of the calibration is fitted to out-of-fold probabilities of 5-fold
+    cross-validation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.categorize import LabelledEvents, fit_classifier
+    >>> from crismis.events import FEATURES
+    >>> rng = np.random.default_rng(1)
+    >>> features = rng.normal(size=(60, len(FEATURES))).astype(np.float32)
+    >>> names = np.where(features[:, 0] > 0, "track", "worm")
+    >>> model = fit_classifier(LabelledEvents(features, names))
+    >>> print(model.classes_)
+    ['track' 'worm']
+    """
+    from sklearn.base import clone
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    known = labelled.category != Category.UNKNOWN.value
+    features, category = labelled.features[known], labelled.category[known]
+    classes, count = np.unique(category, return_counts=True)
+    if len(classes) < 2 or count.min() < ENOUGH:
+        told = ", ".join(f"{n} {c}" for c, n in zip(classes, count, strict=True)) or "none"
+        raise ValueError(
+            f"training needs two categories with at least {ENOUGH} labelled events each, "
+            f"got {told}; label more events"
+        )
+    if estimator is None:
+        estimator = ExtraTreesClassifier(
+            400, min_samples_leaf=2, class_weight="balanced", random_state=seed
+        )
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    held_out = cross_val_predict(
+        clone(estimator), features, category, cv=folds, method="predict_proba"
+    )
+    arrays, link = flatten_trees(estimator.fit(features, category))
+    card = {
+        "task": "categorize",
+        "name": name,
+        "notes": notes,
+        "classes": classes.tolist(),
+        "features": list(FEATURES),
+        "events": dict(zip(classes.tolist(), count.tolist(), strict=True)),
+        "link": link,
+        "temperature": _temperature(held_out, np.searchsorted(classes, category)),
+        "unknown_below": unknown_below,
+        "cross_validated_accuracy": float(np.mean(classes[held_out.argmax(axis=1)] == category)),
+    }
+    return EventClassifier(arrays, card)
+
+
+def add_simulated(labelled, n_images, *, seed=0):
+    """Add simulated events of the categories that nobody labelled.
+
+    Without them a classifier trained on tracks and worms can say nothing else.
+
+    Parameters
+    ----------
+    labelled : LabelledEvents
+    n_images : int
+        Simulated images, see `~crismis.learning.event_samples.simulate_events`.
+    seed : int
+
+    Returns
+    -------
+    LabelledEvents
+    """
+    from .event_samples import simulate_events
+
+    simulated = simulate_events(n_images, seed=seed)
+    names, count = np.unique(simulated.category, return_counts=True)
+    absent = names[(count >= ENOUGH) & ~np.isin(names, labelled.category)]
+    added = np.isin(simulated.category, absent)
+    return LabelledEvents(
+        np.concatenate([labelled.features, simulated.features[added]]),
+        np.concatenate([labelled.category, simulated.category[added]]),
+    )
+
+
+def _temperature(probability, truth):
+    """Softening of the probabilities that makes the truth most likely."""
+    from scipy.optimize import minimize_scalar
+
+    scores = np.log(probability + 1e-4)
+
+    def loss(log_temperature):
+        softened = scores / np.exp(log_temperature)
+        softened -= softened.max(axis=1, keepdims=True)
+        likely = softened[np.arange(len(truth)), truth]
+        return np.mean(np.log(np.exp(softened).sum(axis=1)) - likely)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def coverage_curve(probability, classes, truth, thresholds=None):
+    """How many events get a name, and how many of these names are right, by threshold.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (n_events, n_classes)
+    classes : sequence of str
+    truth : sequence of str
+    thresholds : sequence of float, optional
+        Values of ``unknown_below``; 0 to 0.95 in steps of 0.05 by default.
+
+    Returns
+    -------
+    thresholds, coverage, accuracy : ndarray
+        Coverage is the share of named events, accuracy the share of right names among them,
+        NaN where nothing is named.
+    """
+    thresholds = np.arange(0, 1, 0.05) if thresholds is None else np.asarray(thresholds)
+    names, most = decide(probability, classes, 0.0)
+    right = names == np.asarray(truth)
+    named = [most >= threshold for threshold in thresholds]
+    accuracy = [right[n].mean() if n.any() else np.nan for n in named]
+    return thresholds, np.array([n.mean() for n in named]), np.array(accuracy)
+
+
+# ---- the user's labels ----
+
+
+def find_hits(image, *, seed=8.0, grow=4.0):
+    """Find what stands out of a cut-out whose background is flat.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx)
+    seed, grow : float
+        Signal-to-noise ratios of the hysteresis. The noise is 1.4826 times the median absolute
+        deviation, at least one unit where the image holds integers.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+    """
+    image = np.asarray(image)
+    values = image.astype(float)
+    background = np.nanmedian(values)
+    noise = 1.4826 * np.nanmedian(np.abs(values - background))
+    least = 1.0 if image.dtype.kind in "iu" else 1e-6 * np.nanmax(np.abs(values)) or 1.0
+    excess = np.nan_to_num((values - background) / max(noise, least), nan=0.0)
+    scaled = np.clip(excess / seed, 0, 1)
+    return segment(scaled, seed=1.0, grow=grow / seed, bridge=False, deblend=False) > 0
+
+
+def describe_cutout(image, hits=None):
+    """Describe the event with most pixels of a cut-out.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx)
+    hits : ndarray of bool, optional
+        The hits; by default `find_hits` finds them.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_features,)
+
+    Raises
+    ------
+    ValueError
+        If there is no hit in it.
+    """
+    labels = segment(find_hits(image) if hits is None else hits)
+    if not labels.any():
+        raise ValueError("a cut-out holds no hit; give its hits, or leave it out")
+    events = measure_events(labels, np.asarray(image))
+    features = describe(events.pixels, events.excess, events.columns)
+    return features[np.argmax(events.columns["n_pixels"])]
+
+
+def labels_from_cutouts(path):
+    """Read labelled cut-outs.
+
+    Parameters
+    ----------
+    path : path-like
+        NumPy ``.npz`` with ``images`` (n, ny, nx) and ``labels`` (n,), and ``hits``
+        (n, ny, nx) if they are known.
+
+    Returns
+    -------
+    LabelledEvents
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, numbers disagree, or a label is not in the taxonomy.
+    """
+    with np.load(path, allow_pickle=False) as content:
+        missing = {"images", "labels"} - set(content.files)
+        if missing:
+            raise ValueError(f"{path}: has no array {', '.join(sorted(missing))}")
+        images, labels = content["images"], content["labels"].astype(str)
+        hits = content["hits"].astype(bool) if "hits" in content.files else [None] * len(images)
+    if len(images) != len(labels) or len(hits) != len(images):
+        raise ValueError(f"{path}: {len(images)} images, but {len(labels)} labels")
+    features = [describe_cutout(image, own) for image, own in zip(images, hits, strict=True)]
+    return LabelledEvents(np.array(features), labels)
+
+
+def labels_from_table(path, *, column=LABEL_COLUMN):
+    """Read labelled events: a table that names images written by crismis.
+
+    Parameters
+    ----------
+    path : path-like
+        Any table that astropy reads (ECSV, CSV, FITS) with the columns ``file`` (an image
+        written by crismis, absolute or relative to the table), ``label`` (the event's label in
+        it) and the true category. Rows without a category are left out.
+    column : str
+        Name of the column of categories.
+
+    Returns
+    -------
+    LabelledEvents
+
+    Raises
+    ------
+    ValueError
+        If a column or an event is missing, or a category is not in the taxonomy.
+    """
+    from astropy.table import Table
+
+    path = Path(path)
+    table = Table.read(path)
+    missing = {"file", "label", column} - set(table.colnames)
+    if missing:
+        raise ValueError(
+            f"{path}: has no column {', '.join(sorted(missing))}; export a table to fill in "
+            "with crismis train categorize --export"
+        )
+    category = np.ma.filled(table[column], "").astype(str)
+    table, category = table[category != ""], category[category != ""]
+    features = np.zeros((len(table), len(FEATURES)), np.float32)
+    for file in dict.fromkeys(table["file"]):
+        rows = np.flatnonzero(table["file"] == file)
+        features[rows] = _describe_labels(path.parent / str(file), np.asarray(table["label"][rows]))
+    return LabelledEvents(features, category)
+
+
+def _describe_labels(path, wanted):
+    from astropy import units as u
+
+    from ..ccddata import CosmicRayCCDData
+    from ..detectors import get_detector
+    from ..events.categorize import electrons_per_unit
+
+    ccd = CosmicRayCCDData.read(path)
+    if ccd.segmentation is None:
+        raise ValueError(f"{path}: holds no events; label images that crismis run has written")
+    events = measure_events(ccd.segmentation, ccd.original, probability=ccd.probability)
+    scale, unit = electrons_per_unit(ccd)
+    stopping = relative_stopping(
+        events.columns, scale if unit == u.electron else np.nan, get_detector(ccd)
+    )
+    features = describe(events.pixels, events.excess, events.columns, stopping)
+    lost = np.setdiff1d(wanted, events.pixels.labels)
+    if lost.size:
+        raise ValueError(f"{path}: holds no event {lost[0]}")
+    return features[np.searchsorted(events.pixels.labels, wanted)]
+
+
+def export_labelling_sheets(images, folder, *, per_sheet=96, size=32, limit=960):
+    """Write cut-outs of events as numbered pictures, and a table to fill in.
+
+    Parameters
+    ----------
+    images : iterable of path-like
+        FITS images written by crismis.
+    folder : path-like
+        Gets ``sheet-001.png`` ... and ``labels.ecsv`` with one row per cut-out: ``number``,
+        ``sheet``, ``file``, ``label``, ``category`` (what crismis says) and an empty
+        ``true_category``.
+    per_sheet : int
+        Cut-outs per picture.
+    size : int
+        Side of a cut-out in pixels.
+    limit : int
+        At most so many events, the largest.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+
+    Raises
+    ------
+    ValueError
+        If no image holds events.
+    FileExistsError
+        If the folder has a ``labels.ecsv``: it may hold somebody's work.
+    """
+    from astropy.table import Table
+
+    folder = Path(folder)
+    target = folder / "labels.ecsv"
+    if target.exists():
+        raise FileExistsError(f"{target} exists and may hold labels; choose another folder")
+    rows, stamps = [], []
+    for path in images:
+        for event, stamp in _cut_out(path, size):
+            rows.append((str(Path(path).resolve()), *event))
+            stamps.append(stamp)
+    if not rows:
+        raise ValueError("no image holds events; give images that crismis run has written")
+    largest = np.argsort([-row[2] for row in rows], kind="stable")[:limit]
+    rows, stamps = [rows[i] for i in largest], [stamps[i] for i in largest]
+    folder.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(stamps), per_sheet):
+        sheet = folder / f"sheet-{first // per_sheet + 1:03d}.png"
+        _draw_sheet(sheet, stamps[first : first + per_sheet], first)
+    table = Table(rows=rows, names=("file", "label", "n_pixels", "category"))
+    table.add_column(np.arange(len(table)), name="number", index=0)
+    table.add_column(table["number"] // per_sheet + 1, name="sheet", index=1)
+    table[LABEL_COLUMN] = np.full(len(table), "", dtype="<U15")
+    table.write(target)
+    return table
+
+
+def _cut_out(path, size):
+    from ..ccddata import CosmicRayCCDData
+
+    ccd = CosmicRayCCDData.read(path)
+    if ccd.segmentation is None:
+        return
+    if ccd.events is None or "category" not in ccd.events.colnames:
+        ccd = categorize_cosmicrays(ccd)
+    image, labels = ccd.original, ccd.segmentation.data
+    half = size // 2
+    padded = np.pad(image.astype(float), half, mode="edge")
+    own = np.pad(labels, half)
+    for event in ccd.events:
+        x, y = (round(event[f"{axis}_centroid"].value) for axis in "xy")
+        window = np.s_[y : y + size, x : x + size]
+        cut = padded[window] - np.nanmedian(padded[window])
+        yield (
+            (int(event["label"]), int(event["n_pixels"]), str(event["category"])),
+            (cut, own[window] == event["label"]),
+        )
+
+
+def _draw_sheet(path, stamps, first):
+    """One picture of cut-outs, square-root stretched, the event outlined, with numbers."""
+    import matplotlib.pyplot as plt
+
+    columns = 12
+    rows = -(-len(stamps) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns, rows * 1.15), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, (axis, (cut, own)) in enumerate(zip(axes.flat, stamps, strict=False), first):
+        peak = max(np.nanmax(np.where(own, cut, 0)), 1e-12)
+        axis.imshow(np.sqrt(np.clip(cut / peak, 0, 1)), cmap="gray", origin="lower")
+        axis.contour(own, [0.5], colors="tab:red", linewidths=0.5)
+        axis.set_title(number, fontsize=7, pad=1)
+    figure.tight_layout(pad=0.2)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
