@@ -71,5 +71,5 @@ def _train(learning, labels, output, column, simulated, unknown_below, seed):
     return {
         "model": str(output),
         "events": model.card["events"],
-        "cross_validated_accuracy": round(model.card["cross_validated_accuracy"], 4),
+        "held_out_accuracy": round(model.card["held_out_accuracy"], 4),
     }

@@ -6,6 +6,7 @@ from .features import FEATURES, describe, relative_stopping
 from .footprints import Footprints
 from .measure import Events, measure, measure_events
 from .segment import bridge_gaps, segment, split_crossings
+from .sources import find_sources
 
 __all__ = [
     "FEATURES",
@@ -17,6 +18,7 @@ __all__ = [
     "categorize_cosmicrays",
     "decide",
     "describe",
+    "find_sources",
     "get_classifier",
     "measure",
     "measure_events",

@@ -15,6 +15,7 @@ from .classify import THRESHOLD, decide, get_classifier
 from .features import describe, relative_stopping
 from .measure import measure_events
 from .segment import EIGHT, segment
+from .sources import find_sources
 
 __all__ = ["EventFlag", "categorize_cosmicrays"]
 
@@ -74,7 +75,7 @@ class EventFlag(IntFlag):
     """The event overlaps a star, galaxy or other source."""
 
 
-def categorize_cosmicrays(ccd, *, crmask=None, classifier=None):
+def categorize_cosmicrays(ccd, *, crmask=None, classifier=None, sources=None):
     """Join the hits of an image to events, measure them and name their category.
 
     Parameters
@@ -83,8 +84,12 @@ def categorize_cosmicrays(ccd, *, crmask=None, classifier=None):
         The image. Only pixels whose flags hold ``HIT`` are used, never other masked pixels.
     crmask : ndarray of bool, optional
         The hits; needed for a plain `~astropy.nddata.CCDData`, replaces the flags otherwise.
-    classifier : optional
-        Anything with ``predict_proba``; by default the model shipped with crismis.
+    classifier : path-like, `EventClassifier` or estimator, optional
+        A model file, or anything with ``predict_proba`` and ``classes_`` that was fitted on
+        `describe`; by default the model shipped with crismis.
+    sources : ndarray of bool or `~photutils.segmentation.SegmentationImage`, optional
+        Pixels of stars, galaxies and the like, for the flag ``ON_SOURCE``; by default
+        `find_sources` finds them.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def categorize_cosmicrays(ccd, *, crmask=None, classifier=None):
     TypeError
         If ``ccd`` is no `~astropy.nddata.CCDData`.
     ValueError
-        If there are no hits to use or ``crmask`` has another shape.
+        If there are no hits to use or a plane has another shape.
     """
     from photutils.segmentation import SegmentationImage
 
@@ -108,7 +113,7 @@ def categorize_cosmicrays(ccd, *, crmask=None, classifier=None):
     hits = _hits(out, crmask)
     labels = segment(hits, within=hits)
     out.segmentation = SegmentationImage(labels) if labels.any() else None
-    out.events = _table(out, labels, classifier)
+    out.events = _table(out, labels, classifier, sources)
     return out
 
 
@@ -129,7 +134,7 @@ def _hits(ccd, crmask):
     return crmask
 
 
-def _table(ccd, labels, classifier):
+def _table(ccd, labels, classifier, sources):
     hits = labels > 0
     masked = np.zeros(labels.shape, bool) if ccd.mask is None else np.asarray(ccd.mask, bool)
     image = ccd.original
@@ -142,13 +147,22 @@ def _table(ccd, labels, classifier):
     for name in _CHARGES:
         columns[name] = columns[name] * scale
     columns["energy"] = columns["charge"] * (_pair_energy(ccd) if known else np.nan)
-    columns["flags"] = _flags(ccd, events.pixels, labels.shape, bad)
+    if sources is None:
+        sources = find_sources(image, hits, bad)
+    columns["flags"] = _flags(ccd, events.pixels, labels.shape, bad, _plane(sources, labels.shape))
     table = QTable({name: columns[name] for name in _ORDER})
     for name, column_unit in _UNITS.items():
         table[name].unit = column_unit
     for name in _CHARGES:
         table[name].unit = unit
     return table
+
+
+def _plane(sources, shape):
+    plane = (sources if isinstance(sources, np.ndarray) else sources.data) != 0
+    if plane.shape != shape:
+        raise ValueError(f"sources have shape {plane.shape}, but the data have shape {shape}")
+    return plane
 
 
 def _name(events, ccd, electrons_per_unit, classifier):
@@ -180,7 +194,7 @@ def electrons_per_unit(ccd):
     return 1.0, ccd.unit
 
 
-def _flags(ccd, pixels, shape, bad):
+def _flags(ccd, pixels, shape, bad, sources):
     from scipy import ndimage
 
     flags = np.zeros(len(pixels), dtype=np.int32)
@@ -192,4 +206,5 @@ def _flags(ccd, pixels, shape, bad):
     beside = ndimage.binary_dilation(bad, structure=EIGHT)[pixels.y, pixels.x]
     flags += int(EventFlag.EDGE) * pixels.any(edge)
     flags += int(EventFlag.BESIDE_MASKED) * pixels.any(beside)
+    flags += int(EventFlag.ON_SOURCE) * pixels.any(sources[pixels.y, pixels.x])
     return flags

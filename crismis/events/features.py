@@ -96,7 +96,8 @@ def describe(pixels, excess, columns, stopping=None):
     shape = _shape(pixels, excess, columns)
     shape.append(_log_stopping(stopping, len(pixels)))
     shape = np.column_stack(shape).astype(np.float32)
-    return np.hstack([shape, levels.reshape(len(pixels), -1)])
+    # Rounded, so that the order of a sum cannot decide which way a tree sends a turned event.
+    return np.round(np.hstack([shape, levels.reshape(len(pixels), -1)]), 4)
 
 
 def _shape(pixels, excess, columns):

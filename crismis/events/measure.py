@@ -93,7 +93,8 @@ class Events:
 
 def measure_events(labels, data, *, bad=None, probability=None):
     """Measure as `measure` does and keep the pixels, for descriptions that need them."""
-    labels = np.ascontiguousarray(getattr(labels, "data", labels), dtype=np.int32)
+    labels = labels if isinstance(labels, np.ndarray) else labels.data
+    labels = np.ascontiguousarray(labels, dtype=np.int32)
     data = np.asarray(data)
     for name, plane in (("data", data), ("bad", bad), ("probability", probability)):
         if plane is not None and np.shape(plane) != labels.shape:

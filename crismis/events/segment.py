@@ -323,5 +323,6 @@ def _beside(y, x, p, q):
 
 def _covered(along, off, segment, tolerance):
     length = np.hypot(*(segment[1] - segment[0]))
-    steps = np.unique(np.rint(along[off <= tolerance]))
-    return np.count_nonzero((steps >= 0) & (steps <= length)) >= 0.85 * (length + 1)
+    bins = max(int(length / 1.5), 1)
+    filled = np.unique(np.floor(along[off <= tolerance] / length * bins))
+    return np.count_nonzero((filled >= 0) & (filled < bins)) >= 0.85 * bins

@@ -26,10 +26,14 @@ __all__ = [
     "export_labelling_sheets",
     "find_hits",
     "fit_classifier",
+    "fit_on_simulation",
     "labels_from_cutouts",
     "labels_from_table",
 ]
 
+ITERATIONS = 150
+UNKNOWN_BELOW = 0.4
+_RARE = ("heavy_track", "blob", "spallation_star", "blend")
 LABEL_COLUMN = "true_category"
 ENOUGH = 5
 """Fewest labelled events per category that training accepts."""
@@ -62,7 +66,17 @@ class LabelledEvents:
         return len(self.category)
 
 
-def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, seed=0, notes=""):
+def fit_classifier(
+    labelled,
+    *,
+    name="own",
+    estimator=None,
+    weights=None,
+    calibrate_on=None,
+    unknown_below=0.0,
+    seed=0,
+    notes="",
+):
     """Fit a classifier to labelled events and calibrate it.
 
     Parameters
@@ -75,6 +89,10 @@ def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, s
         A forest or `~sklearn.ensemble.HistGradientBoostingClassifier`, not yet fitted; by
         default 400 extremely randomized trees, which suit a few dozen labels as well as
         thousands.
+    weights : ndarray, shape (n_events,), optional
+        Weight of each event in the fit.
+    calibrate_on : LabelledEvents, optional
+        Events to calibrate on; by default the same ones, in 5-fold cross-validation.
     unknown_below : float
         Probability below which the classifier abstains.
     seed : int
@@ -93,8 +111,7 @@ def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, s
 
     Notes
     -----
-    The temperature of the calibration is fitted to out-of-fold probabilities of 5-fold
-    cross-validation.
+    The calibration is one temperature by which the logarithms of the probabilities are divided.
 
     Examples
     --------
@@ -108,12 +125,11 @@ def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, s
     >>> print(model.classes_)
     ['track' 'worm']
     """
-    from sklearn.base import clone
     from sklearn.ensemble import ExtraTreesClassifier
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+    weights = np.ones(len(labelled)) if weights is None else np.asarray(weights, dtype=float)
     known = labelled.category != Category.UNKNOWN.value
-    features, category = labelled.features[known], labelled.category[known]
+    features, category, weights = labelled.features[known], labelled.category[known], weights[known]
     classes, count = np.unique(category, return_counts=True)
     if len(classes) < 2 or count.min() < ENOUGH:
         told = ", ".join(f"{n} {c}" for c, n in zip(classes, count, strict=True)) or "none"
@@ -125,11 +141,9 @@ def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, s
         estimator = ExtraTreesClassifier(
             400, min_samples_leaf=2, class_weight="balanced", random_state=seed
         )
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    held_out = cross_val_predict(
-        clone(estimator), features, category, cv=folds, method="predict_proba"
-    )
-    arrays, link = flatten_trees(estimator.fit(features, category))
+    estimator.fit(features, category, sample_weight=weights)
+    held_out, truth = _held_out(estimator, features, category, weights, calibrate_on, seed)
+    arrays, link = flatten_trees(estimator)
     card = {
         "task": "categorize",
         "name": name,
@@ -138,11 +152,83 @@ def fit_classifier(labelled, *, name="own", estimator=None, unknown_below=0.0, s
         "features": list(FEATURES),
         "events": dict(zip(classes.tolist(), count.tolist(), strict=True)),
         "link": link,
-        "temperature": _temperature(held_out, np.searchsorted(classes, category)),
+        "temperature": _temperature(held_out, np.searchsorted(classes, truth)),
         "unknown_below": unknown_below,
-        "cross_validated_accuracy": float(np.mean(classes[held_out.argmax(axis=1)] == category)),
+        "held_out_accuracy": float(np.mean(classes[held_out.argmax(axis=1)] == truth)),
     }
     return EventClassifier(arrays, card)
+
+
+def _held_out(estimator, features, category, weights, calibrate_on, seed):
+    """Probabilities of events that the estimator was not fitted on, and their categories."""
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    if calibrate_on is not None:
+        return estimator.predict_proba(calibrate_on.features), calibrate_on.category
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    probability = cross_val_predict(
+        clone(estimator),
+        features,
+        category,
+        cv=folds,
+        method="predict_proba",
+        params={"sample_weight": weights},
+    )
+    return probability, category
+
+
+def fit_on_simulation(n_images=1200, *, seed=1, name="categorize", sample=None):
+    """Train the general classifier, the way the shipped one was made.
+
+    Parameters
+    ----------
+    n_images : int
+        Simulated images, see `~crismis.learning.event_samples.simulate_events`; a tenth of
+        them calibrates.
+    seed : int
+    name : str
+        Name in the model card.
+    sample : EventSample, optional
+        Events simulated before, instead of new ones.
+
+    Returns
+    -------
+    `~crismis.events.EventClassifier`
+
+    Notes
+    -----
+    Rare categories are drawn far more often than nature does. Where the detector is unknown,
+    so that a heavy ion can hardly be told from a muon in a thicker chip, this would make ions
+    of muons; there ions, nuclear interactions and blends weigh a sixth.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from .event_samples import simulate_events
+
+    if sample is None:
+        sample = simulate_events(n_images, seed=seed)
+    first = np.arange(len(sample)) < 0.9 * len(sample)
+    parts = [LabelledEvents(sample.features[p], sample.category[p]) for p in (first, ~first)]
+    names, kind, count = np.unique(sample.category, return_inverse=True, return_counts=True)
+    weights = np.sqrt(count.mean() / count)[kind]
+    weights[~sample.known & np.isin(sample.category, _RARE)] /= 6
+    return fit_classifier(
+        parts[0],
+        name=name,
+        estimator=HistGradientBoostingClassifier(
+            max_iter=ITERATIONS,
+            learning_rate=0.1,
+            l2_regularization=1.0,
+            max_features=0.3,
+            early_stopping=False,
+            random_state=seed,
+        ),
+        weights=weights[first],
+        calibrate_on=parts[1],
+        unknown_below=UNKNOWN_BELOW,
+        notes=f"simulated events of {len(names)} categories, cameras drawn at random",
+    )
 
 
 def add_simulated(labelled, n_images, *, seed=0):

@@ -13,7 +13,7 @@ from ..events.measure import measure_footprints
 from ..simulate import simulate_stamps
 from ..taxonomy import ARTEFACTS, Category
 
-__all__ = ["Camera", "EventSample", "draw_camera", "simulate_events"]
+__all__ = ["Camera", "EventSample", "draw_camera", "simulate_events", "simulate_examples"]
 
 HELD_OUT_SEED = 987_654
 """Seed of the events that no shipped model was trained on."""
@@ -35,6 +35,8 @@ PARTICLES = {
 }
 """Shares of kinds of particles: rare ones are drawn far more often than nature does."""
 
+_WANTED = {"delta_ray_track": 4.0, "worm": 2.0, "heavy_track": 0.4, "spallation_star": 1.5}
+_BOX = ("bbox_ymin", "bbox_ymax", "bbox_xmin", "bbox_xmax")
 ARTEFACT_SHARE = 0.35
 BLEND_SHARE = 0.12
 
@@ -140,7 +142,9 @@ def simulate_events(n_images, *, seed=None, camera=None, particles=None):
     Each image holds particles, pairs of overlapping particles and artefacts on a grid of
     jittered places; hits are found by hysteresis, joined to events and described exactly as
     `~crismis.categorize_cosmicrays` does. An event is labelled by the object that owns most
-    of its charge, ``blend`` where a second particle owns a fifth of it.
+    of its charge (`observed_category`), ``blend`` where a second particle has visible pixels
+    of its own, 4 and a fifth of all; events of which nobody can say what they are, such as
+    fragments, are left out.
 
     Parameters
     ----------
@@ -169,15 +173,42 @@ def _log_uniform(rng, low, high):
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
+def simulate_examples(n_images, *, seed=None, size=40):
+    """Cut out simulated events of 4 or more pixels, by category.
+
+    Parameters
+    ----------
+    n_images : int
+    seed : int or `~numpy.random.Generator`, optional
+    size : int
+        Side of the cut-outs in pixels; larger events and those near an edge are left out.
+
+    Returns
+    -------
+    dict of str to list of tuple
+        Category -> cut-out above the background and the pixels of the event, both of shape
+        (size, size).
+    """
+    rng = np.random.default_rng(seed)
+    examples, half = {}, size // 2
+    for _ in range(n_images):
+        image, labels, events, truth, _ = _simulate_labelled(draw_camera(rng), PARTICLES, rng)
+        for number in np.flatnonzero(truth != ""):
+            box = {name: events.columns[name][number] for name in _BOX}
+            y = (box["bbox_ymin"] + box["bbox_ymax"]) // 2
+            x = (box["bbox_xmin"] + box["bbox_xmax"]) // 2
+            window = np.s_[y - half : y + half, x - half : x + half]
+            own = labels[window] == events.columns["label"][number]
+            if own.shape == (size, size) and own.sum() == events.columns["n_pixels"][number] > 3:
+                cut = image[window] - events.columns["background"][number]
+                examples.setdefault(str(truth[number]), []).append((cut, own))
+    return examples
+
+
 def _simulate_image(camera, particles, rng):
-    canvas = _paint(camera, particles, rng)
-    image, gain = _expose(camera, canvas, rng)
-    hits = _find_hits(camera, canvas, image / gain - camera.sky, rng)
-    labels = segment(hits)
-    events = measure_events(labels, image)
+    _, _, events, truth, gain = _simulate_labelled(camera, particles, rng)
     electrons_per_unit = 1 / gain if camera.known else np.nan
     stopping = relative_stopping(events.columns, electrons_per_unit, camera.detector)
-    truth = _true_labels(labels, events, canvas, camera, gain)
     keep = truth != ""
     columns = events.columns
     return EventSample(
@@ -187,6 +218,15 @@ def _simulate_image(camera, particles, rng):
         snr=(columns["charge"] / columns["n_pixels"] / np.maximum(columns["noise"], 1e-6))[keep],
         known=np.full(keep.sum(), camera.known),
     )
+
+
+def _simulate_labelled(camera, particles, rng):
+    canvas = _paint(camera, particles, rng)
+    image, gain = _expose(camera, canvas, rng)
+    hits = _find_hits(camera, canvas, image / gain - camera.sky, rng)
+    labels = segment(hits)
+    events = measure_events(labels, image)
+    return image, labels, events, _true_labels(labels, events, canvas, camera, gain), gain
 
 
 class _Canvas:
@@ -261,10 +301,13 @@ def _paint(camera, particles, rng):
 def _even_choice(truth, rng):
     """Order the visible events at random, rare categories and larger events first."""
     visible = np.flatnonzero(truth["n_visible"] >= 1)
-    _, kind, count = np.unique(
+    names, kind, count = np.unique(
         np.asarray(truth["category"])[visible], return_inverse=True, return_counts=True
     )
-    weight = count[kind] ** -0.8 * np.minimum(np.asarray(truth["n_visible"])[visible], 30) ** 0.7
+    wanted = np.array([_WANTED.get(name, 1.0) for name in names])
+    weight = (wanted * count**-0.8)[kind] * np.minimum(
+        np.asarray(truth["n_visible"])[visible], 30
+    ) ** 0.7
     return visible[np.argsort(rng.exponential(size=visible.size) / weight)]
 
 
@@ -338,8 +381,8 @@ def _true_labels(labels, events, canvas, camera, gain):
     inside = labels.ravel()[flat] > 0
     key = event[inside] * n_objects + who[inside]
     share = np.bincount(key, electrons[inside], n_events * n_objects)
-    count = np.bincount(key, electrons[inside] > 0, n_events * n_objects)
-    share, count = share.reshape(n_events, -1), count.reshape(n_events, -1)
+    share = share.reshape(n_events, -1)
+    visible_charge = 0.5 * camera.grow_level * camera.noise
     order = np.argsort(share, axis=1)
     rows = np.arange(n_events)
     first, second = order[:, -1], order[:, -2]
@@ -354,14 +397,26 @@ def _true_labels(labels, events, canvas, camera, gain):
         particle = canvas.truth[first[number]]
         truth[number] = observed_category(y, x, electrons[mine], particle, camera)
     artefact = np.isin(names, list(ARTEFACTS))
-    joined = share[rows, second] > 0.15 * share[rows, first]
-    overlapping = joined & (count[rows, second] >= 2)
-    truth[overlapping] = Category.BLEND.value
+    joined = share[rows, second] > 0.05 * share[rows, first]
+    for number in np.flatnonzero(joined & ~artefact[first] & ~artefact[second]):
+        mine = np.flatnonzero(inside & (event == number) & (electrons > visible_charge))
+        truth[number] = _overlap(
+            flat[mine], who[mine], first[number], second[number], truth[number]
+        )
     unclear = joined & (artefact[first] | artefact[second])
     fragment = share[rows, first] < 0.6 * visible[first]
     faint = share[rows, first] < 0.5 * np.abs(events.columns["charge"]) / gain
     truth[unclear | fragment | faint | (truth == Category.UNKNOWN.value)] = ""
     return truth
+
+
+def _overlap(flat, who, first, second, alone):
+    """Name of two overlapping particles: a blend only if each has visible pixels of its own."""
+    own, other = set(flat[who == first].tolist()), set(flat[who == second].tolist())
+    apart = min(len(own - other), len(other - own))
+    if apart < 3:
+        return alone
+    return Category.BLEND.value if apart >= max(4, 0.2 * len(own | other)) else ""
 
 
 @dataclass(frozen=True)
@@ -382,7 +437,7 @@ def observed_category(rows, columns, electrons, particle, camera):
 
     ``spallation_star``
         A nuclear interaction of which three or more prongs are apart on a circle round the
-        vertex of 3.5 pixels plus the blur.
+        vertex of 4 pixels plus 1.5 times the blur.
     ``unknown``
         A nuclear interaction with fewer prongs that does not look like one particle.
     ``blob``, ``heavy_track``
@@ -392,7 +447,7 @@ def observed_category(rows, columns, electrons, particle, camera):
         Round: not longer than wide by half (rms), straight, and without arms.
     ``delta_ray_track``
         Two or more pixels farther than 2 pixels plus three times the blur from the straight
-        path.
+        path, on an arm longer than 2 pixels plus the blur.
     ``worm``
         Strays from a straight line by more than 0.9 pixel and a twentieth of its length.
     ``track``
@@ -414,7 +469,7 @@ def observed_category(rows, columns, electrons, particle, camera):
     round_ = shape["elongation"][0] < 1.5 and straight and level["branch_1"] < 3 + blur
     dense = particle.charge > max(600 * particle.path, 3e4) and len(q) >= 9
     if particle.kind == "spallation":
-        if _count_arms(y, x, particle.entry, 3.5 + blur) >= 3:
+        if _count_arms(y, x, particle.entry, 4 + 1.5 * blur) >= 3:
             return Category.SPALLATION_STAR.value
         if level["deviation"] > 1.0 or level["branch_1"] > 3:
             return Category.UNKNOWN.value
@@ -425,7 +480,8 @@ def observed_category(rows, columns, electrons, particle, camera):
     dy, dx = y - particle.entry[0], x - particle.entry[1]
     off = np.abs(dy * np.cos(particle.azimuth) - dx * np.sin(particle.azimuth))
     electron = particle.kind in ("electron", "gamma")
-    if not electron and np.count_nonzero(off > 2 + 3 * blur) >= 2:
+    spur = np.count_nonzero(off > 2 + 3 * blur) >= 2 and level["branch_1"] > 2 + blur
+    if spur and not electron:
         return Category.DELTA_RAY_TRACK.value
     return (Category.TRACK if straight else Category.WORM).value
 

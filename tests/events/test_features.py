@@ -1,0 +1,118 @@
+"""Descriptions do not change under turns and flips, and say what they should."""
+
+import numpy as np
+import pytest
+from crismis.events._kernels import LEVEL_FEATURES, level_descriptors
+
+from crismis.events import FEATURES, describe, measure_events, relative_stopping, segment
+
+
+def curled_image(seed, digital):
+    """A wandering track with noise, in electrons or in 8 bits with many ties."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, 2, (40, 48))
+    place, angle = np.array([15.0, 15.0]), rng.uniform(0, 6)
+    for _ in range(60):
+        angle += rng.normal(0, 0.25)
+        place = np.clip(place + 0.4 * np.array([np.sin(angle), np.cos(angle)]), 3, 36)
+        y, x = np.rint(place).astype(int)
+        image[y, x] += 60
+        image[y - 1 : y + 2, x] += 9
+        image[y, x - 1 : x + 2] += 9
+    return np.clip(np.rint(image), 0, 255).astype(np.float32) if digital else image
+
+
+def described(image, threshold=8):
+    image = np.ascontiguousarray(image)
+    labels = segment(image > threshold, bridge=False, deblend=False)
+    events = measure_events(labels, image)
+    largest = np.argmax(events.columns["n_pixels"])
+    return describe(events.pixels, events.excess, events.columns)[largest]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("digital", [False, True])
+def test_equal_under_turns_and_flips(seed, digital):
+    image = curled_image(seed, digital)
+    reference = described(image)
+    for turn in range(8):
+        turned = np.rot90(image.T if turn > 3 else image, turn % 4)
+        np.testing.assert_allclose(described(turned), reference, rtol=1e-4, atol=1e-4)
+
+
+def level_of(image, level=0):
+    y, x = (a.astype(np.int32) for a in np.nonzero(image))
+    charge = image[y, x].astype(np.float32)
+    values = level_descriptors(charge, y, x, np.array([0, len(y)]))[0, level]
+    return dict(zip(LEVEL_FEATURES, values.tolist(), strict=True))
+
+
+def test_straight_line_has_no_bend_and_no_branch():
+    image = np.zeros((5, 30))
+    image[2, 3:23] = 10
+    line = level_of(image)
+    assert np.exp(line["extent"]) == pytest.approx(20)
+    assert line["straightness"] == pytest.approx(1)
+    assert line["detour"] == pytest.approx(1)
+    assert line["sagitta"] == pytest.approx(0, abs=1e-5)
+    assert line["branch_1"] == 0
+
+
+def test_tee_has_one_branch_at_its_middle():
+    image = np.zeros((20, 30))
+    image[2, 3:24] = image[2:10, 13] = 10
+    tee = level_of(image)
+    assert tee["branch_1"] == pytest.approx(7, abs=0.5)
+    assert tee["branch_2"] == 0
+    assert tee["branch_place"] == pytest.approx(0.5, abs=0.03)
+    assert tee["branch_angle"] == pytest.approx(1, abs=0.1)
+
+
+def test_right_angle_turns_by_a_quarter():
+    image = np.zeros((30, 30))
+    image[5, 5:21] = image[5:21, 20] = 10
+    corner = level_of(image)
+    assert corner["turn"] == pytest.approx(np.pi / 2, abs=0.2)
+    assert corner["straightness"] == pytest.approx(np.sqrt(2) / 2, abs=0.05)
+
+
+def test_arc_has_the_sagitta_of_its_circle():
+    angle = np.linspace(-0.6, 0.6, 500)
+    image = np.zeros((60, 80))
+    image[
+        np.rint(50 - 40 * np.cos(angle)).astype(int), np.rint(40 + 40 * np.sin(angle)).astype(int)
+    ] = 1
+    assert level_of(image)["deviation"] == pytest.approx(40 * (1 - np.cos(0.6)), rel=0.1)
+
+
+def test_parts_of_a_broken_event_are_counted():
+    image = np.zeros((5, 30))
+    image[2, :10] = 10
+    image[2, 14:20] = 5
+    pieces = level_of(image)
+    assert np.exp(pieces["parts"]) == pytest.approx(2)
+    assert pieces["second_part"] == pytest.approx(0.3)
+
+
+def test_scaling_the_charge_changes_nothing():
+    image = curled_image(3, digital=False)
+    np.testing.assert_allclose(described(7.5 * image, 60), described(image), atol=1e-3)
+
+
+def test_no_events():
+    events = measure_events(np.zeros((4, 4), int), np.zeros((4, 4)))
+    assert describe(events.pixels, events.excess, events.columns).shape == (0, len(FEATURES))
+
+
+def test_stopping_of_a_minimum_ionizing_particle():
+    from crismis import Detector
+
+    slab = Detector("slab", pitch=10.0, thickness=100.0)
+    columns = {
+        "charge": np.array([106.0 * 100]),
+        "length": np.array([3.0]),
+        "width": np.array([3.0]),
+    }
+    assert relative_stopping(columns, 1.0, slab)[0] == pytest.approx(1, rel=0.01)
+    assert np.isnan(relative_stopping(columns, np.nan, slab)[0])
+    assert np.isnan(relative_stopping(columns, 1.0, None)[0])
