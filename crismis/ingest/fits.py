@@ -1,5 +1,7 @@
 """FITS files: plain, multi-extension, gzipped, tile-compressed, cubes, image sets."""
 
+from contextlib import contextmanager
+
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import StdDevUncertainty, VarianceUncertainty
@@ -54,15 +56,20 @@ def fits_images(source):
         ]
 
 
+@contextmanager
 def _opened(source):
-    return fits.open(
-        source.path,
-        memmap=False,
-        lazy_load_hdus=False,
-        ignore_missing_simple=False,
-        ignore_missing_end=source.allow_truncated,
-        output_verify="ignore",
-    )
+    # astropy leaves a file open that it opened itself and could not read.
+    with (
+        source.path.open("rb") as file,
+        fits.open(
+            file,
+            memmap=False,
+            lazy_load_hdus=False,
+            ignore_missing_end=source.allow_truncated,
+            output_verify="ignore",
+        ) as hdus,
+    ):
+        yield hdus
 
 
 def _shape(hdu):
@@ -87,6 +94,9 @@ def _check_size(source, hdus, shapes):
     for i, hdu in enumerate(hdus):
         if not hdu.is_image or not shapes[i]:
             continue
+        sides = [hdu.header.get(f"NAXIS{axis + 1}", 0) for axis in range(len(hdu.shape))]
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            raise source.error(f"{_names(i, hdu)[0]} has the sides {sides}, no image")
         needed = abs(hdu.header.get("BITPIX", 8)) // 8 * int(np.prod(shapes[i], dtype=object))
         packed = source.zipped or isinstance(hdu, fits.CompImageHDU)
         if packed and needed > MAX_EXPANSION * source.size:
@@ -97,7 +107,8 @@ def _check_size(source, hdus, shapes):
             )
         if not packed:
             held = source.size - hdu.fileinfo()["datLoc"]
-            if held < needed and not source.allow_truncated:
+            plausible = source.allow_truncated and needed <= MAX_EXPANSION * source.size
+            if held < needed and not plausible:
                 raise source.error(
                     f"truncated: {_names(i, hdu)[0]} promises {needed} bytes "
                     f"{shapes[i]}, the file holds {max(held, 0)}",
@@ -152,7 +163,8 @@ def _salvage(source, hdu, plane):
         values = values * float(scale) + float(zero)
     data = np.zeros(rows * columns, values.dtype.newbyteorder("="))
     data[:count] = values
-    missing = np.arange(rows * columns) >= count
+    missing = np.ones(rows * columns, bool)
+    missing[:count] = False
     return data.reshape(rows, columns), missing.reshape(rows, columns)
 
 

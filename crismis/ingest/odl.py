@@ -6,12 +6,14 @@ The parsers at hand fail on labels that start their objects with ``Object`` inst
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 __all__ = ["Block", "Measure", "parse_label"]
 
-MAX_LABEL = 4 << 20
+MAX_LABEL = 1 << 20
 _MAX_DEPTH = 16
+_MOST_TOKENS = 200_000
 _TOKEN = re.compile(
     r"""\s+ | /\*.*?(?:\*/|$)            # blanks, comments
     |  "(?P<text>[^"]*)" | '(?P<symbol>[^']*)'
@@ -82,7 +84,7 @@ def parse_label(text):
     Parameters
     ----------
     text : str
-        The label; only its first 4 MiB are looked at.
+        The label; only its first MiB is looked at.
 
     Returns
     -------
@@ -133,7 +135,8 @@ class _Tokens:
     """A cursor over the tokens of a label."""
 
     def __init__(self, text):
-        self._matches = (m for m in _TOKEN.finditer(text) if m.lastgroup)
+        matches = (m for m in _TOKEN.finditer(text) if m.lastgroup)
+        self._matches = islice(matches, _MOST_TOKENS)
         self._ahead = next(self._matches, None)
 
     def _step(self):

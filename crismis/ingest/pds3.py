@@ -164,12 +164,13 @@ def _fits_behind(data, label):
 
 
 def _raster_image(source, label, name, block, path, offset):
-    raster = _raster(source, block, name, offset)
-    if raster is None:
-        return _by_pdr(source, label, name, block)
     size = path.stat().st_size
-    raster.check(source, size, name)
     _check_records(source, label, size, path)
+    raster = _raster(source, block, name, offset)
+    if raster is not None:
+        raster.check(source, size, name)
+    if raster is None or raster.dtype.kind == "V":
+        return _by_pdr(source, label, name, block)
 
     def load(plane):
         data, missing = raster.read(path, plane or 0)
@@ -187,14 +188,17 @@ def _raster(source, block, name, offset):
     for key, value in sizes.items():
         if not isinstance(value, int):
             raise source.error(f"{name} has {key} = {value!r}, no whole number")
-    dtype = pds3_dtype(str(block.get("SAMPLE_TYPE", "UNSIGNED_INTEGER")), sizes["SAMPLE_BITS"])
+    bits = sizes["SAMPLE_BITS"]
+    if bits not in (8, 16, 32, 64):
+        raise source.error(f"{name} has samples of {bits} bits")
+    dtype = pds3_dtype(str(block.get("SAMPLE_TYPE", "UNSIGNED_INTEGER")), bits)
     order = _ORDERS.get(str(block.get("BAND_STORAGE_TYPE", "BAND_SEQUENTIAL")).upper())
     encoded = str(block.get("ENCODING_TYPE", "N/A")).upper() not in ("N/A", "NONE", "")
-    if dtype is None or order is None or encoded:
+    if order is None or encoded:
         return None
     return Raster(
         offset,
-        dtype,
+        np.dtype(f"V{bits // 8}") if dtype is None else dtype,
         sizes["LINES"],
         sizes["LINE_SAMPLES"],
         sizes["BANDS"],
