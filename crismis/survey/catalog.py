@@ -550,7 +550,8 @@ def _to_qtable(table):
 def _times(array):
     values = array.to_numpy(zero_copy_only=False).astype("datetime64[us]")
     missing = np.isnat(values)
-    times = Time(np.where(missing, np.datetime64("2000-01-01", "us"), values), scale="utc")
+    known = np.where(missing, np.datetime64("2000-01-01", "us"), values)
+    times = Time(known, format="datetime64", scale="utc")
     if missing.any():
         times[missing] = np.ma.masked
     return times

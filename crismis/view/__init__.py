@@ -14,6 +14,7 @@ from .images import (
     write_overlay,
 )
 from .palette import CATEGORY_COLORS, is_broken
+from .report import unusual_events, write_report
 from .spectra import Spectrum, plot_rates, plot_spectrum
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "plot_roc",
     "plot_spectrum",
     "plot_training",
+    "unusual_events",
     "write_overlay",
     "write_regions",
+    "write_report",
 ]
