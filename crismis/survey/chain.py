@@ -114,7 +114,7 @@ def process_file(path, stem, output, settings, stamp, expected=None):
         row |= _fingerprint(path)
         if expected is not None and row["checksum"] == expected:
             return None
-        with _notes() as notes:
+        with _Notes() as notes:
             images = list(read_all(path))
     except Exception as error:
         return to_arrow([error_row(row, _say(error))], [])
@@ -175,7 +175,7 @@ def _process_image(ccd, row, names, output, settings):
     from ..physics import exposure_rate, measure_tracks
 
     clock = [time.perf_counter()]
-    with _notes() as notes:
+    with _Notes() as notes:
         detector = get_detector(settings.options.get("detector") or ccd)
         found = _identify(ccd, settings)
         clock.append(time.perf_counter())
@@ -291,10 +291,6 @@ def _fingerprint(path):
     return {"checksum": checksum, "size": before.st_size, "modified": before.st_mtime_ns}
 
 
-def _notes():
-    return _Notes()
-
-
 class _Notes(list):
     """Texts of the warnings given inside a with statement, each once."""
 
@@ -310,10 +306,10 @@ class _Notes(list):
 
 
 def _say(error):
-    text = str(error) or repr(error)
-    return (
-        text if type(error).__module__.startswith("crismis") else f"{type(error).__name__}: {text}"
-    )
+    """Put an error in one line; the path is in the row already."""
+    if isinstance(error, IngestError):
+        return error.reason + (f" ({error.remedy})" if error.remedy else "")
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _extension(meta):

@@ -306,7 +306,7 @@ class _Gatherer:
             if r is not None
         )
         for note in set(filter(None, exposures["notes"].to_pylist())):
-            log.info("%s: %s", path, note)
+            log.info("%s: %s", path, note.replace("\n", "; "))
         if not errors:
             self.summary.done += 1
             log.debug("%s: %d events", path, events.num_rows)
