@@ -151,7 +151,8 @@ def test_replaces_the_rows_of_a_file_and_keeps_the_others(tmp_path):
     catalog = Catalog(tmp_path)
     assert sorted(catalog.exposures["path"]) == ["/a", "/b", "/c"]
     assert len(catalog.events) == 3 + 7 + 3
-    assert writer.known["/a"].part == writer.known["/b"].part
+    assert len(writer.known) == 3
+    assert CatalogWriter(tmp_path / "catalog").known == writer.known
 
 
 def test_merges_small_parts_and_loses_nothing(tmp_path):
@@ -163,6 +164,20 @@ def test_merges_small_parts_and_loses_nothing(tmp_path):
     assert len(list((tmp_path / "catalog" / "events").glob("*.parquet"))) == 1
     assert len(Catalog(tmp_path).events) == 150
     assert len({row.part for row in writer.known.values()}) == 1
+
+
+def test_large_parts_stay_and_small_ones_join_up_to_the_limit(tmp_path, monkeypatch):
+    from crismis.survey import catalog
+
+    # A part of one exposure and three events weighs 103.
+    monkeypatch.setattr(catalog, "_LARGE", 350)
+    writer = fill(tmp_path, *([f"/{i}"] for i in range(10)))
+    writer.compact()
+    assert len(list((tmp_path / "catalog" / "events").glob("*.parquet"))) == 4
+    before = sorted((tmp_path / "catalog" / "events").glob("*.parquet"))
+    writer.compact()
+    assert sorted((tmp_path / "catalog" / "events").glob("*.parquet")) == before
+    assert sorted(Catalog(tmp_path).exposures["path"]) == sorted(f"/{i}" for i in range(10))
 
 
 def staged(folder):
