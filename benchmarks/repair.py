@@ -1,7 +1,7 @@
 """How far repaired pixels are from the undisturbed scene, ours beside astroscrappy's and deepCR's.
 
-Every method repairs the same pixels: those that astroscrappy flags (plus, with ``--truth``,
-all pixels with a deposit over 3 sigma, where astroscrappy cannot follow). Run::
+Every method repairs the same pixels, those that astroscrappy flags: hits and, in crowded or
+sharp scenes, some cores of stars as well. The error is given in units of the noise. Run::
 
     python benchmarks/repair.py [--seeds N] [--size N]
 """

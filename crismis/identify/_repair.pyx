@@ -1,11 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Compiled kernels of repair: each hit from its nearest usable neighbours."""
 
-from libc.math cimport exp, log, sqrt
+from libc.math cimport asinh, cosh, exp, log, sinh, sqrt
 
 cdef enum:
     NEAR = 24
     MANY = 48
+
+cdef double STRETCH = 8.0
 
 
 cdef int gather(
@@ -158,12 +160,17 @@ def interpolate(
     double[::1] variance,
     double[::1] noise,
 ):
-    """Mean of the neighbours on smooth ground, else kriging averaged over ``correlations``."""
+    """Mean of the neighbours on smooth ground, else kriging averaged over ``correlations``.
+
+    Kriging works on asinh((value - base) / (STRETCH sigma)): profiles of stars and galaxies are
+    nearly stationary on a logarithmic scale, noise is Gaussian on a linear one.
+    """
     cdef double[MANY] value
     cdef double[NEAR] own
     cdef int[MANY] place
     cdef double[NEAR * NEAR] matrix
     cdef double[3] result
+    cdef double base, unit, high, top, centre
     cdef double mean, spread, level, excess, weight, total, first, second, best
     cdef Py_ssize_t k, h, f
     cdef int i, n, near
@@ -188,13 +195,20 @@ def interpolate(
             mean = 0.0
             for i in range(near):
                 mean += value[i] / near
-            spread = 0.0
-            level = floor + slope * max(mean, 0.0)
+            base = value[0]
             for i in range(near):
-                spread += (value[i] - mean) ** 2 / (near - 1)
-                own[i] = level
-                if value[i] > mean + 3.0 * sqrt(level):
-                    own[i] = floor + slope * value[i]
+                base = min(base, value[i])
+            high = mean + 3.0 * sqrt(floor + slope * max(mean, 0.0))
+            unit = STRETCH * sqrt(floor + slope * max(base, 0.0))
+            centre = level = spread = 0.0
+            for i in range(near):
+                top = value[i] if value[i] > high else mean
+                own[i] = (floor + slope * max(top, 0.0)) / (unit * unit + (top - base) ** 2)
+                value[i] = asinh((value[i] - base) / unit)
+                centre += value[i] / near
+                level += own[i] / near
+            for i in range(near):
+                spread += (value[i] - centre) ** 2 / (near - 1)
             excess = max(spread - level, 0.05 * level)
             total = first = second = 0.0
             best = -1e300
@@ -216,6 +230,8 @@ def interpolate(
                     first += weight * result[0]
                     second += weight * (result[1] + result[0] * result[0])
             if total > 0.0:
-                estimate[k] = first / total
-                variance[k] = max(second / total - estimate[k] * estimate[k], level / MANY)
+                first /= total
+                second = max(second / total - first * first, level / MANY)
+                estimate[k] = base + unit * sinh(first)
+                variance[k] = second * (unit * cosh(first)) ** 2
             noise[k] = floor + slope * max(estimate[k], 0.0)

@@ -148,6 +148,7 @@ def prepare(
     frame.saturation = _saturation(saturation, frame)
     frame.background = _plane("background", background, frame, 1)
     frame.variance = _plane("variance", variance, frame, 2)
+    _hide_unknown(frame)
     return frame
 
 
@@ -440,7 +441,16 @@ def _plane(name, value, frame, power):
             factor *= unit.to(wanted)
         else:
             raise ValueError(f"{name} is in {unit}; {wanted} is wanted")
-    return np.ascontiguousarray(array * np.float32(factor), dtype=np.float32)
+    return np.multiply(array, np.float32(factor), dtype=np.float32, casting="unsafe")
+
+
+def _hide_unknown(frame):
+    """Count pixels whose background or variance is not a finite number among the bad ones."""
+    for plane in (frame.background, frame.variance):
+        if plane is not None:
+            unknown = ~np.isfinite(plane)
+            frame.bad |= unknown
+            plane[unknown] = np.median(plane[~unknown])
 
 
 def _with_repairs(image, frame, hits, cleaned, gain_apply):

@@ -16,13 +16,13 @@ METHODS = ("interpolate", "median", "noise")
 _REACH = 12
 _CHUNK = 1 << 14
 _GROUNDS = (
-    (1.0, 1.0, np.inf),
-    (1.5, 1.5, 3.5),
+    (1.2, 1.2, np.inf),
+    (2.0, 2.0, np.inf),
     (3.0, 3.0, 1.5),
-    (1.2, 10.0, np.inf),
-    (10.0, 1.2, np.inf),
-    (2.0, 10.0, 2.5),
-    (10.0, 2.0, 2.5),
+    (1.5, 15.0, np.inf),
+    (15.0, 1.5, np.inf),
+    (2.5, 12.0, 2.5),
+    (12.0, 2.5, 2.5),
 )
 """Correlation length along y and x (pixels) and smoothness (Matern's nu) of what may lie below a
 hit: undersampled stars, stars, galaxies, and lines or traces of spectra, narrow and wide."""
@@ -82,10 +82,10 @@ def repair(data, hits, bad, noise, method="interpolate", *, seed=0, n_threads=No
     -----
     ``"median"`` takes the median of the 24 nearest good pixels. ``"interpolate"`` takes the
     mean of the 48 nearest good pixels where these scatter no more than their noise. Elsewhere
-    the 24 nearest predict the pixel by ordinary kriging, with correlations of several lengths
-    and directions averaged by their marginal likelihood. ``"noise"`` adds to that a
-    normal deviate of the variance that a pixel there has, so that statistics of the cleaned
-    image come out right.
+    the 24 nearest predict the pixel by ordinary kriging on an asinh scale, with correlations
+    of several lengths and directions averaged by their marginal likelihood. ``"noise"`` adds to
+    that a normal deviate of the variance that a pixel there has, so that statistics of the
+    cleaned image come out right.
     """
     method = repair_method(method, "interpolate")
     rows, columns = np.divmod(np.flatnonzero(hits), hits.shape[1])
@@ -188,5 +188,5 @@ def _matern(distance, nu):
     if nu == np.inf:
         return np.exp(-(distance**2) / 2)
     d = np.sqrt(2 * nu) * distance
-    polynomial = {1.5: 1 + d, 2.5: 1 + d + d**2 / 3, 3.5: 1 + d + 2 * d**2 / 5 + d**3 / 15}
+    polynomial = {1.5: 1 + d, 2.5: 1 + d + d**2 / 3}
     return polynomial[nu] * np.exp(-d)

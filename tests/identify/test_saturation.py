@@ -1,0 +1,105 @@
+"""Saturated and sharp stars survive, hits do not."""
+
+import numpy as np
+import pytest
+from astropy.nddata import CCDData
+
+from crismis import Flag, cosmicray_lacosmic, cosmicray_learned
+from crismis.identify.saturation import clipping_level, saturated_sources
+
+FULL = 60000.0
+
+
+def field(fwhm=2.5, peak=(1e3, 3e4), seed=0, size=256, step=24):
+    """A grid of Gaussian stars, electrons; return it with the places of the stars."""
+    rng = np.random.default_rng(seed)
+    image = np.full((size, size), 100.0)
+    y, x = np.indices(image.shape)
+    sigma = fwhm / 2.3548
+    places = []
+    for cy in range(step, size - step + 1, step):
+        for cx in range(step, size - step + 1, step):
+            py, px = cy + rng.uniform(-0.5, 0.5), cx + rng.uniform(-0.5, 0.5)
+            flux = 10 ** rng.uniform(*np.log10(peak))
+            near = np.s_[cy - 20 : cy + 21, cx - 20 : cx + 21]
+            r2 = (y[near] - py) ** 2 + (x[near] - px) ** 2
+            image[near] += flux * np.exp(-r2 / (2 * sigma**2))
+            places.append((cy, cx))
+    return image, places, rng
+
+
+def bleed(image, rng, columns=(10, 30)):
+    """Clip at full well and let the charge run along columns."""
+    for column in np.unique(np.nonzero(image > FULL)[1]):
+        rows = np.nonzero(image[:, column] > FULL)[0]
+        length = rng.integers(*columns)
+        image[max(rows[0] - length, 0) : rows[-1] + length, column] = FULL
+    return np.minimum(image, FULL)
+
+
+def expose(image, rng, readnoise=5.0):
+    noisy = rng.poisson(image) + rng.normal(0, readnoise, image.shape)
+    return np.minimum(noisy, FULL).astype(np.float32)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_saturated_cores_and_bleeding_are_no_hits_but_a_track_beside_them_is(known):
+    image, _, rng = field(3.0, (2e5, 2e6), step=60)
+    image = bleed(image, rng)
+    track = np.zeros(image.shape, bool)
+    track[35, 80:90] = True
+    image[track] += 3000
+    exposure = expose(image, rng)
+    exposure[bleed(image, rng) >= FULL] = FULL
+    exposure[track] = np.maximum(exposure[track], 2500)
+    ccd = CCDData(exposure, unit="electron")
+    saturation = {"saturation": FULL} if known else {}
+    out = cosmicray_learned(ccd, gain=1.0, readnoise=5.0, **saturation)
+    saturated = exposure >= FULL
+    assert saturated.sum() > 200
+    assert not (out.hits & saturated).any()
+    np.testing.assert_array_equal((out.flags & Flag.SATURATED) != 0, saturated)
+    assert out.hits[track].mean() > 0.8
+    assert (out.hits & ~track).sum() <= 5
+
+
+@pytest.mark.parametrize("fwhm", [1.8, 2.5, 4.0])
+@pytest.mark.parametrize("given", [True, False])
+def test_stars_are_no_hits_whether_their_width_is_given_or_not(fwhm, given):
+    image, places, rng = field(fwhm)
+    ccd = CCDData(expose(image, rng), unit="electron")
+    out = cosmicray_learned(ccd, readnoise=5.0, psf_fwhm=fwhm if given else None)
+    lost = sum(out.hits[y - 2 : y + 3, x - 2 : x + 3].any() for y, x in places)
+    assert lost <= 1
+
+
+def test_lacosmic_marks_saturated_pixels_by_its_own_level():
+    image, _, rng = field(3.0, (2e5, 2e6), step=60)
+    exposure = expose(np.minimum(image, FULL), rng)
+    out = cosmicray_lacosmic(CCDData(exposure, unit="electron"), readnoise=5.0, satlevel=FULL)
+    np.testing.assert_array_equal((out.flags & Flag.SATURATED) != 0, exposure >= FULL)
+
+
+def test_a_saturated_track_is_no_source():
+    image = np.full((50, 50), 100.0)
+    image[25, 10:20] = FULL
+    assert saturated_sources(image, FULL) is None
+    image[35:42, 30:37] = FULL
+    image[5:50, 33] = FULL
+    sources = saturated_sources(image, FULL)
+    assert sources[10, 33]
+    assert sources[38, 33]
+    assert not sources[25, 12]
+
+
+def test_the_clipping_level_shows_only_where_values_pile_up():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(1000, 30, (200, 200)).astype(np.float32)
+    none = np.zeros(noise.shape, bool)
+    assert clipping_level(noise, none) == np.inf
+    assert clipping_level(np.rint(noise), none) == np.inf
+    assert clipping_level(np.full((20, 20), 7.0), none[:20, :20]) == np.inf
+    noise[50:54, 60:64] = 65535
+    assert clipping_level(noise, none) == 65535
+    masked = noise == 65535
+    assert clipping_level(noise, masked) == np.inf
