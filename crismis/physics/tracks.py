@@ -40,7 +40,8 @@ def measure_tracks(ccd, *, detector=None):
     Returns
     -------
     `~crismis.CosmicRayCCDData`
-        A copy whose ``.events`` has these columns more; NaN where a fact is missing.
+        A copy whose ``.events`` has these columns more; NaN where a fact is missing, geometry
+        also for events whose charge is less than three times its error.
 
         ``deposited_charge``, ``deposited_charge_error`` (electron)
             Sum above the local background over the event and the pixels that touch it, which
@@ -173,7 +174,8 @@ def _ring(events, excess, labels, bad):
 
 def _geometry(pixels, excess, variance):
     total = pixels.sum(excess)
-    sure = total > 0
+    # The moments of an event that hardly stands out of the noise mean nothing.
+    sure = total > 3 * np.sqrt(pixels.sum(variance))
     weight = np.where(pixels.spread(sure), excess / pixels.spread(np.where(sure, total, 1.0)), 0.0)
     x0, y0 = pixels.min(pixels.x), pixels.min(pixels.y)
     x = pixels.x - pixels.spread(x0).astype(float)
@@ -183,7 +185,8 @@ def _geometry(pixels, excess, variance):
     xx, yy, xy = (pixels.sum(weight * product) for product in (x * x, y * y, x * y))
     difference = np.hypot(xx - yy, 2 * xy)
     angle = 0.5 * np.arctan2(2 * xy, xx - yy)
-    length = np.sqrt(12 * difference)
+    diagonal = np.hypot(pixels.max(x) - pixels.min(x), pixels.max(y) - pixels.min(y))
+    length = np.minimum(np.sqrt(12 * difference), diagonal)
     cosine, sine = np.cos(angle), np.sin(angle)
     along = x * pixels.spread(cosine) + y * pixels.spread(sine)
     across = y * pixels.spread(cosine) - x * pixels.spread(sine)

@@ -125,3 +125,16 @@ def test_without_hits_the_columns_are_empty():
 def test_events_are_needed():
     with pytest.raises(ValueError, match="categorize_cosmicrays"):
         measure_tracks(CosmicRayCCDData(np.zeros((9, 9)), unit="adu"))
+
+
+def test_events_without_charge_have_no_geometry():
+    """Hits whose values average to nothing, as false ones on a noisy scene do."""
+    rng = np.random.default_rng(4)
+    image = rng.normal(1000, 30, (100, 100))
+    hits = np.zeros(image.shape, bool)
+    hits[10:90:10, 10:90:4] = hits[10:90:10, 11:90:4] = True
+    ccd = categorize_cosmicrays(CosmicRayCCDData(image, unit="electron"), crmask=hits)
+    events = measure_tracks(ccd, detector=THICK).events
+    faint = events["deposited_charge"] < 3 * events["deposited_charge_error"]
+    assert faint.sum() > 100
+    assert np.isnan(events["track_length"][faint]).all()
