@@ -47,8 +47,8 @@ def report(
 def _report_images(paths, output, title):
     from ..survey import run
     from ..view import write_report
-    from .run import _draw_overlay
+    from .run import draw_overlay
 
     with TemporaryDirectory(prefix="crismis-") as folder:
-        run(paths, folder, overlay=_draw_overlay)
+        run(paths, folder, overlay=draw_overlay)
         write_report(folder, output, title=title)

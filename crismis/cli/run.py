@@ -35,6 +35,9 @@ def run(
     ] = False,
     cleaned: Annotated[bool, typer.Option(help="Write cleaned FITS images.")] = True,
     overlay: Annotated[bool, typer.Option(help="Write overlay pictures.")] = True,
+    regions: Annotated[
+        bool, typer.Option("--regions", help="Write DS9 region files of the events, too.")
+    ] = False,
     ecsv: Annotated[bool, typer.Option("--ecsv", help="Export the catalog as ECSV, too.")] = False,
     workers: Annotated[int | None, typer.Option(help="Worker processes; 0 for none.")] = None,
     scheduler: Annotated[
@@ -81,6 +84,10 @@ def run(
             raise typer.BadParameter(str(error)) from None
     if ecsv:
         Catalog(output).export(output)
+    if regions:
+        from ..view import write_catalog_regions
+
+        write_catalog_regions(output)
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=1))
     elif not quiet:

@@ -547,6 +547,8 @@ def _plain(field, value):
             value = u.Quantity(value).to_value(unit or u.dimensionless_unscaled)
         except (TypeError, ValueError, u.UnitsError) as error:
             raise CatalogError(f"{field.name!r} is in {unit or 'no unit'}: {error}") from None
+    if pa.types.is_integer(field.type) and isinstance(value, int | np.integer):
+        return pa.scalar(int(value), field.type)  # a float cannot hold every identity
     return pa.scalar(float(value))
 
 

@@ -1,7 +1,7 @@
 """Pictures of what crismis found: images, galleries, spectra, rates, reports and DS9 regions."""
 
 from .candidates import plot_candidates
-from .ds9 import events_to_regions, write_regions
+from .ds9 import events_to_regions, write_catalog_regions, write_regions
 from .evaluation import plot_calibration, plot_confusion, plot_roc, plot_training
 from .gallery import Gallery, Stamp, cut_stamps, plot_gallery
 from .images import (
@@ -40,6 +40,7 @@ __all__ = [
     "plot_spectrum",
     "plot_training",
     "unusual_events",
+    "write_catalog_regions",
     "write_overlay",
     "write_regions",
     "write_report",

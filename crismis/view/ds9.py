@@ -7,7 +7,7 @@ import numpy as np
 from ._axes import categories_of, column_of
 from .palette import CATEGORY_COLORS
 
-__all__ = ["events_to_regions", "write_regions"]
+__all__ = ["events_to_regions", "write_catalog_regions", "write_regions"]
 
 
 def events_to_regions(events, *, wcs=None):
@@ -115,6 +115,42 @@ def write_regions(events, path, *, wcs=None, overwrite=True):
     else:
         path.write_text("# Region file format: DS9 astropy/regions\n", encoding="ascii")
     return path
+
+
+def write_catalog_regions(catalog):
+    """Write one region file for each exposure of a catalog that has events.
+
+    Parameters
+    ----------
+    catalog : `~crismis.Catalog` or path-like
+        The catalog, or the output folder of `crismis.run`.
+
+    Returns
+    -------
+    paths : list of `~pathlib.Path`
+        ``OUT/regions/NAME.reg``, named as the other products of the exposure are.
+
+    Examples
+    --------
+    >>> from crismis.view import write_catalog_regions
+    >>> write_catalog_regions("out")  # doctest: +SKIP
+    """
+    from ..survey import Catalog
+
+    if not isinstance(catalog, Catalog):
+        catalog = Catalog(catalog)
+    folder = catalog.path.parent / "regions"
+    paths = []
+    for exposure in catalog.exposures:
+        if np.ma.is_masked(exposure["n_events"]) or not exposure["n_events"]:
+            continue
+        identity = exposure["exposure_id"]
+        events = catalog.select("events", where={"exposure_id": identity})
+        products = [exposure[name] for name in ("cleaned", "overlay")]
+        named = [Path(str(name)).stem for name in products if not np.ma.is_masked(name) and name]
+        folder.mkdir(exist_ok=True)
+        paths.append(write_regions(events, folder / f"{(named or [f'{identity:016x}'])[0]}.reg"))
+    return paths
 
 
 _COLUMNS = {

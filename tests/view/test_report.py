@@ -11,6 +11,8 @@ import pytest
 from astropy.table import Table
 from typer.testing import CliRunner
 
+import crismis.cli.report
+import crismis.cli.run  # noqa: F401
 from crismis.errors import CatalogError
 from crismis.taxonomy import Category
 from crismis.view import unusual_events, write_report
@@ -157,10 +159,8 @@ def test_unusual_events_of_nothing_are_none():
 
 
 def test_command_reports_a_catalog_and_refuses_what_is_none(tmp_path, page):
-    import crismis.cli.report
     from crismis.cli import app
 
-    assert crismis.cli.report.__doc__
     target = tmp_path / "r.html"
     result = CliRunner().invoke(app, ["report", str(page.parent), "-o", str(target)])
     assert result.exit_code == 0
@@ -186,6 +186,26 @@ def test_cut_outs_show_the_pixels_of_the_input(tmp_path):
     stamps, missing = _stamps(catalog, catalog.exposures, catalog.events, np.array([0]))
     assert missing == 0
     assert stamps[0].data.sum() == 5000
+
+
+def test_command_runs_on_images_and_writes_regions(tmp_path):
+    from astropy.io import fits
+
+    from crismis.cli import app
+
+    data = np.random.default_rng(1).normal(100, 5, (64, 64)).astype("f4")
+    data[30, 15:25] += 900
+    header = fits.Header({"BUNIT": "electron", "RDNOISE": 3.0, "EXPTIME": 10.0})
+    fits.PrimaryHDU(data, header).writeto(tmp_path / "image.fits")
+    run = ["run", str(tmp_path / "image.fits"), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*run, "--workers", "0", "--regions", "--quiet"])
+    assert result.exit_code == 0, result.output
+    (regions,) = (tmp_path / "out" / "regions").glob("*.reg")
+    assert "tag={" in regions.read_text()
+    report = ["report", str(tmp_path / "image.fits"), "-o", str(tmp_path / "r.html")]
+    result = CliRunner().invoke(app, report)
+    assert result.exit_code == 0, result.output
+    assert "image.fits" in (tmp_path / "r.html").read_text()
 
 
 @pytest.fixture(scope="module")
