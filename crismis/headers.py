@@ -405,10 +405,31 @@ def _soho(header):
     wavelength = _positive(header, ("WAVELNTH",))
     return {
         "filter": f"{wavelength:.0f}" if wavelength else "+".join(f for f in filters if f) or None,
-        "binning": _pair(header, "SUMROW", "SUMCOL"),
+        "binning": _on_chip_and_after(header, "LEBYSUM", "LEBXSUM"),
     }
+
+
+def _on_chip_and_after(header, rows, columns):
+    """Multiply the sums on the chip (0 or 1 where there were none) and in the computer."""
+    return tuple(
+        int(_positive(header, (chip,)) or 1) * int(_positive(header, (computer,)) or 1)
+        for chip, computer in (("SUMROW", rows), ("SUMCOL", columns))
+    )
 
 
 @dialect(_is("TELESCOP", "STEREO"))
 def _stereo(header):
-    return {"binning": _pair(header, "SUMROW", "SUMCOL"), "date": _text(header, ("DATE-OBS",))}
+    rows, columns = _on_chip_and_after(header, "", "")
+    summed = 2 ** int(max((_positive(header, ("IPSUM",)) or 1) - 1, 0))
+    return {"binning": (rows * summed, columns * summed)}
+
+
+@dialect(_is("INSTRUME", "DECAM"))
+def _decam(header):
+    return {
+        "gain": _mean(header, ("GAINA", "GAINB")),
+        "readnoise": _mean(header, ("RDNOISEA", "RDNOISEB")),
+        "saturation": min(
+            (s for k in ("SATURATA", "SATURATB") if (s := _positive(header, (k,)))), default=None
+        ),
+    }

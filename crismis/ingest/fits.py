@@ -22,6 +22,8 @@ _ROLES = {
         *("TRUTH", "CRPROB", "CRFLAGS", "CRSEG", "CRTRUTH"),
     ),
 }
+# Planes of an LSST mask whose pixels hold no measurement; the header numbers them.
+_LSST_LOST = ("MP_BAD", "MP_NO_DATA")
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 
 
@@ -216,8 +218,11 @@ def _companions(hdus, index, found):
 
 
 def _mask(hdu, values, found):
-    if any(key.startswith("MP_") for key in hdu.header):
+    bits = {key: hdu.header[key] for key in hdu.header if key.startswith("MP_")}
+    if bits:
         found.flags = values
+        lost = sum(1 << bits[key] for key in _LSST_LOST if bits.get(key) in range(63))
+        found.hide((values & lost) != 0)
     else:
         found.hide(values != 0)
 

@@ -31,9 +31,8 @@ def _all(plane, source):
 
 @adapts(_mission("SOHO"))
 def _soho(plane, source):
-    level = str(plane.header.get("FILENAME", ""))
     # Blocks of 32 x 32 pixels lost in telemetry are zero in raw LASCO and EIT images.
-    if plane.data.dtype.kind in "iu" and plane.data.min() == 0 and "_L1" not in level.upper():
+    if plane.data.dtype.kind in "iu":
         plane.hide(plane.data == 0)
 
 
