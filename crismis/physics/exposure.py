@@ -74,10 +74,10 @@ class ExposureRate:
         return asdict(self)
 
 
-def live_pixels(ccd):
+def live_pixels(ccd, detector=None):
     """Return the boolean image of pixels that could have shown a hit.
 
-    Masked pixels that are no hits, saturated ones and non-finite ones are out.
+    Masked pixels that are no hits, saturated ones, non-finite ones and overscan are out.
     """
     live = np.isfinite(ccd.data) if ccd.data.dtype.kind == "f" else np.ones(ccd.shape, bool)
     hits = ccd.hits
@@ -86,7 +86,8 @@ def live_pixels(ccd):
     live &= ~(((ccd.flags & Flag.SATURATED) != 0) & ~hits)
     for section in _overscan(ccd):
         live[section] = False
-    return live
+    detector = detector or get_detector(ccd)
+    return live if detector is None else live & detector.live(ccd.shape)
 
 
 def live_area(ccd, detector=None):
@@ -107,7 +108,7 @@ def live_area(ccd, detector=None):
     detector = detector or get_detector(ccd)
     if detector is None:
         return math.nan
-    return float(live_pixels(ccd).sum() * detector.pixel_area)
+    return float(live_pixels(ccd, detector).sum() * detector.pixel_area)
 
 
 def live_time(ccd, detector=None):

@@ -38,6 +38,11 @@ def test_overscan_is_no_live_area():
     assert_allclose(lower, 0.9 * live_area(frame(), DETECTOR))
 
 
+def test_overscan_of_the_detector_is_no_live_area():
+    raw = DETECTOR.evolve(raw_shape=(100, 100), overscan=("[1:10,1:100]",))
+    assert_allclose(live_area(frame(), raw), 0.9 * live_area(frame(), DETECTOR))
+
+
 def test_live_time_adds_the_wait_for_readout():
     assert live_time(frame(EXPTIME=100.0), DETECTOR) == (150.0, "")
 
