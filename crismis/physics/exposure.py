@@ -175,7 +175,7 @@ def exposure_rate(ccd, *, detector=None, completeness=None):
     n_hits = sum(n for name, n in counts.items() if name in PARTICLES)
     corrections = completeness.corrections() if completeness is not None else {}
     rate, lower, upper = (float(v) for v in poisson_rate(n_hits, area * seconds, **corrections))
-    live = live_pixels(ccd)
+    live = live_pixels(ccd, detector)
     n_live = int(live.sum())
     n_extended = sum(counts.get(name, 0) for name in _EXTENDED)
     pixel_seconds = n_live * seconds if n_live and seconds > 0 else math.nan
