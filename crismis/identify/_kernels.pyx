@@ -9,7 +9,7 @@ from libc.stdlib cimport free
 __all__ = ["Image", "Network", "best_target", "box_statistics"]
 
 cdef extern from "measure.h" nogil:
-    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_TABLE
+    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_REFINE, N_TABLE
 
     ctypedef struct image_t:
         const float *electrons
@@ -33,6 +33,9 @@ cdef extern from "measure.h" nogil:
         const float *weights2
         const float *bias2
         const float *weights3
+        const float *refine_weights
+        const float *refine_bias
+        const float *refine_out
         const float *table
 
     ctypedef struct planes_t:
@@ -46,8 +49,10 @@ cdef extern from "measure.h" nogil:
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
                    float *, int)
+    int refine_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
+                    const float *, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
-                 float *, float *)
+                 float *, float *, float *)
     int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
                         int64_t, float *, int64_t *)
 
@@ -55,6 +60,7 @@ REACH = HALO
 HIDDEN_STEP = UNITS
 INPUTS = N_FULL
 INPUTS_FIRST = N_FIRST
+INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 
 
@@ -64,13 +70,13 @@ def best_target():
 
 
 def box_statistics(const float[:, ::1] data, const uint8_t[:, ::1] bad, float[:, ::1] level,
-                   float[:, ::1] noise, int64_t first, int64_t last):
-    """Fill rows ``first`` to ``last`` of the meshes of level and pixel noise."""
+                   float[:, ::1] noise, float[:, ::1] core, int64_t first, int64_t last):
+    """Fill rows ``first`` to ``last`` of the meshes of level, pixel noise and its core."""
     cdef int64_t i
     with nogil:
         for i in range(first, last):
             box_row(&data[0, 0], &bad[0, 0], data.shape[0], data.shape[1], level.shape[0],
-                    level.shape[1], i, &level[i, 0], &noise[i, 0])
+                    level.shape[1], i, &level[i, 0], &noise[i, 0], &core[i, 0])
 
 
 cdef class Image:
@@ -147,7 +153,9 @@ cdef class Network:
                  const float[::1] first_out, float first_cut,
                  const float[:, ::1] weights1, const float[::1] bias1,
                  const float[:, ::1] weights2, const float[::1] bias2,
-                 const float[::1] weights3, const float[::1] table):
+                 const float[::1] weights3, const float[:, ::1] refine_weights,
+                 const float[::1] refine_bias, const float[::1] refine_out,
+                 const float[::1] table):
         cdef int64_t hidden = weights1.shape[1]
         wanted = [
             ("first_weights", first_weights, (N_FIRST, UNITS)),
@@ -158,6 +166,9 @@ cdef class Network:
             ("weights2", weights2, (hidden, UNITS)),
             ("bias2", bias2, (UNITS,)),
             ("weights3", weights3, (UNITS + 1,)),
+            ("refine_weights", refine_weights, (N_REFINE, UNITS)),
+            ("refine_bias", refine_bias, (UNITS,)),
+            ("refine_out", refine_out, (UNITS + 1,)),
             ("table", table, (N_TABLE,)),
         ]
         for name, array, shape in wanted:
@@ -166,7 +177,7 @@ cdef class Network:
         if hidden % UNITS or not 0 < hidden <= 960:
             raise ValueError(f"hidden units must be a multiple of {UNITS} up to 960, got {hidden}")
         self.keep = (first_weights, first_bias, first_out, weights1, bias1, weights2, bias2,
-                     weights3, table)
+                     weights3, refine_weights, refine_bias, refine_out, table)
         self.c.hidden = hidden
         self.c.floor_snr = floor_snr
         self.c.floor_peak = floor_peak
@@ -179,14 +190,27 @@ cdef class Network:
         self.c.weights2 = &weights2[0, 0]
         self.c.bias2 = &bias2[0]
         self.c.weights3 = &weights3[0]
+        self.c.refine_weights = &refine_weights[0, 0]
+        self.c.refine_bias = &refine_bias[0]
+        self.c.refine_out = &refine_out[0]
         self.c.table = &table[0]
 
     def judge(self, Image image, int64_t row, int64_t column, int64_t rows, int64_t columns,
-              float[:, ::1] out):
-        """Write the probability of every pixel of one tile into the whole image's ``out``."""
+              float[:, ::1] logits):
+        """Write the first logit of every pixel of one tile into the whole image's ``logits``."""
         cdef int status
         with nogil:
-            status = judge_tile(&image.c, &self.c, row, column, rows, columns, &out[0, 0],
+            status = judge_tile(&image.c, &self.c, row, column, rows, columns, &logits[0, 0],
                                 image.target)
+        if status:
+            raise MemoryError
+
+    def refine(self, Image image, int64_t row, int64_t column, int64_t rows, int64_t columns,
+               const float[:, ::1] logits, float[:, ::1] out):
+        """Write the probability of every pixel of one tile, once all first logits are there."""
+        cdef int status
+        with nogil:
+            status = refine_tile(&image.c, &self.c, row, column, rows, columns, &logits[0, 0],
+                                 &out[0, 0], image.target)
         if status:
             raise MemoryError

@@ -53,6 +53,9 @@ class Judge:
 
         first, first_bias = split(a["first_weights1"], a["first_bias1"], _kernels.INPUTS_FIRST)
         weights, bias = split(a["weights1"], a["bias1"], _kernels.INPUTS)
+        refine, refine_bias = split(
+            a["refine_weights1"], a["refine_bias1"], _kernels.INPUTS_REFINE
+        )
         screen = self.card["screen"]
         return _kernels.Network(
             screen["floor_snr"],
@@ -66,6 +69,9 @@ class Judge:
             a["weights2"],
             a["bias2"],
             np.append(a["weights3"][:, 0], a["bias3"]).astype(np.float32),
+            refine,
+            refine_bias,
+            np.append(a["refine_weights2"][:, 0], a["refine_bias2"]).astype(np.float32),
             (a["table"] + log_odds).astype(np.float32),
         )
 
@@ -175,5 +181,8 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     frame.model = judge.card
     log_odds = 0.0 if hit_fraction is None else judge.log_odds(hit_fraction)
     network = judge.network(scene.conditions, log_odds)
-    run_tasks(lambda tile: network.judge(scene.image, *tile, out), tiles(out.shape), n_threads)
+    judged = tiles(out.shape)
+    logits = np.empty_like(out)
+    run_tasks(lambda tile: network.judge(scene.image, *tile, logits), judged, n_threads)
+    run_tasks(lambda tile: network.refine(scene.image, *tile, logits, out), judged, n_threads)
     return out

@@ -15,7 +15,7 @@ __all__ = ["CONDITIONS", "Scene", "measure_scene"]
 TILE = 256
 SAMPLED_TILES = 64
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
-CONDITIONS = 5 + 1 + 2 * (len(_EDGES) + 1)
+CONDITIONS = 5 + 2 + 2 * (len(_EDGES) + 1)
 
 
 @dataclass
@@ -82,20 +82,20 @@ def measure_scene(
     -------
     Scene
     """
-    level, noise = measure_boxes(electrons, bad, n_threads)
+    level, noise, core = measure_boxes(electrons, bad, n_threads)
     known = np.isfinite(gain) and np.isfinite(readnoise)
     if known:
         model_variance = readnoise**2 + np.maximum(level, 0)
         per_electron = 1.0
     else:
-        model = estimate_noise(electrons, boxes=(level, noise))
+        model = estimate_noise(electrons, boxes=(level, noise, core))
         model_variance = model.sigma(level) ** 2
         per_electron = gain if np.isfinite(gain) else model.gain
     if variance is not None:
         planes = measure_boxes(np.ascontiguousarray(variance, dtype=np.float32), bad, n_threads)
         model_variance = np.where(planes[0] > 0, planes[0], model_variance)
-    excess = _percentile(noise**2 - model_variance, 25)
-    if known and excess > 0.2 * _percentile(model_variance, 50):
+    excess = _percentile(core**2 - model_variance, 10)
+    if known and excess > 0.5 * _percentile(model_variance, 50):
         model_variance = model_variance + excess  # the sky was subtracted, but not its noise
     sigma = _whole(np.sqrt(np.maximum(model_variance, 1e-12)))
     typical = float(np.median(sigma))
@@ -125,12 +125,12 @@ def measure_scene(
     sharpness = np.concatenate([f[0] for f in found])
     counts = sum(f[1] for f in found)
     area = sum(t[2] * t[3] for t in chosen)
-    ratio = _percentile(noise / np.sqrt(model_variance), 40)
-    conditions = describe(sharpness, counts / area, sigma_electrons, ratio)
+    ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
+    conditions = describe(sharpness, counts / area, sigma_electrons, ratios)
     return Scene(image, conditions, sharpness, typical, sigma_electrons)
 
 
-def describe(sharpness, crowding, sigma_electrons, noise_ratio):
+def describe(sharpness, crowding, sigma_electrons, noise_ratios):
     """Turn image-wide measurements into the judge's inputs.
 
     Parameters
@@ -141,8 +141,8 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratio):
         Fractions of pixels above 3, 10 and 100 sigma.
     sigma_electrons : float
         Background noise in electrons.
-    noise_ratio : float
-        Measured noise in units of the model's.
+    noise_ratios : sequence of float
+        Measured core and whole noise in units of the model's.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratio):
     parts = [
         [np.log(sigma_electrons) / 3],
         np.log10(np.asarray(crowding) + 1e-4) / 2,
-        [np.clip(np.log(max(noise_ratio, 0.05)), -1.5, 1.5)],
+        np.clip(np.log(np.maximum(noise_ratios, 0.05)), -1.5, 1.5),
         [np.log10(1 + len(sharpness)) / 2],
     ]
     for chosen in (bins[even], bins):

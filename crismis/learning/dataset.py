@@ -11,7 +11,7 @@ from ..identify.sampling import measure_scene
 
 __all__ = ["FLOOR_PEAK", "FLOOR_SNR", "Samples", "candidates", "gather", "sample_field"]
 
-FLOOR_SNR = 1.5
+FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
 NEAR, INNER, STEP = 7, 3, 5
 
@@ -126,6 +126,30 @@ def gather(planes, places, sigma_electrons):
         ],
         axis=1,
     )
+
+
+def gather_refine(planes, logits, places, sigma_electrons):
+    """Inputs of the second judgement.
+
+    Parameters
+    ----------
+    planes, places, sigma_electrons
+        As for `gather`.
+    logits : ndarray
+        First logits of the whole field.
+
+    Returns
+    -------
+    ndarray
+        float32, shape ``(n, INPUTS_REFINE)``.
+    """
+    reach, width = _kernels.REACH, planes.shape[2]
+    near = np.pad(np.clip(logits, -10, 10), reach, mode="reflect").ravel()
+    axis = np.arange(-INNER, INNER + 1)
+    window = places[:, None] + (axis[:, None] * width + axis).ravel()
+    centre = planes[0].ravel()[places]
+    brightness = np.log1p(np.maximum(centre, 0) / sigma_electrons)
+    return np.concatenate([planes[1].ravel()[window], near[window], brightness[:, None]], axis=1)
 
 
 def sample_field(field, rng, hits=400, others=500):

@@ -60,7 +60,7 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
     """
     rng = np.random.default_rng([7411, seed])
     area = shape[0] * shape[1]
-    count = rng.poisson(10 ** rng.uniform(-4.3, -2.3) * area)
+    count = rng.poisson(10 ** rng.uniform(-4.5, -1.9) * area)
     deposit = random_deposit(rng, shape, count, footprints)
     if kind == "real":
         return _on_real(rng, seed, deposit, backgrounds, shape)
@@ -71,7 +71,7 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
     clean = scene + sky
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
-    if rng.uniform() < 0.25 and deposit.any():
+    if rng.uniform() < 0.35 and deposit.any():
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit
     sigma = np.sqrt(readnoise**2 + clean)
@@ -83,7 +83,8 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
     labels = np.zeros(shape, dtype=np.uint8)
     labels[deposit > 0.3 * sigma] = 2
     labels[deposit > 3 * sigma] = 1
-    labels[(hot > 2 * sigma) & (labels != 1)] = 2
+    if rng.uniform() < 0.4:
+        labels[(hot > 4 * sigma) & (labels != 1)] = 2
     labels[saturated & (clean > 0.5 * well)] = 0
     labels[saturated & (deposit > 0) & (clean > 0.5 * well)] = 2
     gain, known_noise = 1.0, readnoise
@@ -159,6 +160,10 @@ def _defects(rng, shape, sigma):
         hot[at] = np.median(sigma) * 10 ** rng.uniform(0.3, 3, n)
         if rng.uniform() < 0.3:
             hot = _cte_trail(rng, hot)
+    if rng.uniform() < 0.25:  # warm pixels of an irradiated detector: a dark-current pattern
+        shape_parameter = np.exp(rng.uniform(np.log(0.05), np.log(2)))
+        level = np.median(sigma) * np.exp(rng.uniform(np.log(0.2), np.log(3)))
+        hot += level * rng.gamma(shape_parameter, 1 / np.sqrt(shape_parameter), shape)
     if rng.uniform() < 0.12:
         for _ in range(rng.integers(1, 5)):
             j, start = rng.integers(shape[1]), rng.integers(-shape[0] // 2, shape[0])

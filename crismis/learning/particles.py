@@ -2,6 +2,7 @@
 """Quick random particle tracks as charge packets, for training fields by the thousand."""
 
 import numpy as np
+from scipy import ndimage
 
 __all__ = ["random_deposit"]
 
@@ -28,7 +29,7 @@ def random_deposit(rng, shape, count, footprints=()):
         Deposit in electrons, float32.
     """
     thickness = np.exp(rng.uniform(np.log(0.4), np.log(12)))  # in pixels
-    spread = np.exp(rng.uniform(np.log(0.06), np.log(0.55)))  # at the far side, in pixels
+    spread = np.exp(rng.uniform(np.log(0.06), np.log(0.65)))  # at the far side, in pixels
     field_free = rng.uniform() < 0.5
     charge = np.exp(rng.uniform(np.log(250), np.log(2500)))  # electrons per pixel of path
     shares = rng.dirichlet([3, 0.8, 0.6])
@@ -65,6 +66,8 @@ def random_deposit(rng, shape, count, footprints=()):
         ).reshape(shape)
         if rng.uniform() < 0.3:
             deposit = _coupled(rng, deposit)
+        if rng.uniform() < 0.5:
+            deposit = _halo(rng, deposit)
     scale = np.exp(rng.uniform(np.log(0.15), np.log(4)))
     for _ in range(int(real.sum())):
         _add_footprint(rng, deposit, footprints[rng.integers(len(footprints))] * scale)
@@ -128,6 +131,13 @@ def _coupled(rng, deposit):
     if rng.uniform() < 0.5:
         moved = 0.5 * (moved + np.roll(moved, 1, axis))
     return deposit * (1 - share) + share * moved
+
+
+def _halo(rng, deposit):
+    """Spread a small share of the charge widely (deep charge, scattered light, substrate)."""
+    share = np.exp(rng.uniform(np.log(0.003), np.log(0.15)))
+    width = rng.uniform(0.5, 1.6)
+    return deposit * (1 - share) + share * ndimage.gaussian_filter(deposit, width, truncate=5)
 
 
 def _add_footprint(rng, deposit, stamp):

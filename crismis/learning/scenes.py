@@ -28,7 +28,7 @@ def random_psf(rng, real=(), sharp=None):
     if len(real) and sharp is None and rng.uniform() < 0.33:
         return _phases_of_real(rng, real[rng.integers(len(real))])
     fwhm = sharp or float(np.exp(rng.uniform(np.log(1.1), np.log(6))))
-    radius = int(np.clip(np.ceil(fwhm * 5), 8, 24))
+    radius = int(np.clip(np.ceil(fwhm * 9), 10, 42))
     size = (2 * radius + 3) * PHASES
     axis = (np.arange(size) - size // 2 + 0.5) / PHASES
     y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -68,7 +68,7 @@ def _spikes(rng, x, y, core):
 
 def _phases_of_real(rng, psf):
     zoom = float(np.exp(rng.uniform(np.log(0.85), np.log(1.25)))) if rng.uniform() < 0.6 else 1.0
-    radius = int(min(psf.shape[0] // 2 * zoom - 1, 24))
+    radius = int(min(psf.shape[0] // 2 * zoom - 1, 32))
     axis = np.arange(-radius, radius + 1)
     coefficients = ndimage.spline_filter(psf.astype(float), order=3)
     phases = np.empty((PHASES, PHASES, axis.size, axis.size))
@@ -85,10 +85,14 @@ def _phases_of_real(rng, psf):
 
 def add_stars(scene, rows, columns, fluxes, phases):
     """Add stars to a scene in place; positions in pixels, fluxes in electrons."""
-    n = phases.shape[2]
+    size = phases.shape[2]
+    # Faint stars need no wings: how bright each ring of the mean profile is.
+    row = phases.mean((0, 1))[size // 2, size // 2 :]
     for y, x, flux in zip(rows, columns, fluxes, strict=True):
         i, j = int(np.floor(y)), int(np.floor(x))
-        stamp = phases[int((y - i) * PHASES), int((x - j) * PHASES)]
+        radius = min(size // 2, max(3, int(np.count_nonzero(flux * row > 0.02)) + 1))
+        cut, n = slice(size // 2 - radius, size // 2 + radius + 1), 2 * radius + 1
+        stamp = phases[int((y - i) * PHASES), int((x - j) * PHASES), cut, cut]
         top, left = i - n // 2, j - n // 2
         r0, c0 = max(top, 0), max(left, 0)
         r1, c1 = min(top + n, scene.shape[0]), min(left + n, scene.shape[1])

@@ -22,6 +22,9 @@
 #define N_CONTEXT 40
 #define N_FIRST (N_INNER + 1)
 #define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
+#define N_REFINE (2 * N_INNER + 1)
+#define NOTHING -16.0f /* logit of a pixel that was screened out */
+#define LOGIT_RANGE 10.0f
 
 typedef struct {
     const float *electrons;
@@ -42,6 +45,7 @@ typedef struct {
     const float *weights1, *bias1; /* N_FULL x hidden, hidden */
     const float *weights2, *bias2; /* hidden x UNITS, UNITS */
     const float *weights3;         /* UNITS + 1, the last one the bias */
+    const float *refine_weights, *refine_bias, *refine_out; /* N_REFINE x UNITS, UNITS, UNITS + 1 */
     const float *table;            /* calibrated logit at logits -16, -15.5 ... 16 */
 } model_t;
 
@@ -158,9 +162,9 @@ static int make_planes(const image_t *image, int64_t row, int64_t column, planes
     return make_planes_any(image, row, column, planes);
 }
 
-/* Probability of every pixel of one tile; returns 0, or -1 when memory runs out. */
+/* First judgement: the logit of every pixel of one tile; -1 when memory runs out. */
 static int judge_tile(const image_t *image, const model_t *model, int64_t row, int64_t column,
-                      int64_t rows, int64_t columns, float *out, int target)
+                      int64_t rows, int64_t columns, float *logits, int target)
 {
     planes_t planes;
     if (!allocate_planes(&planes, rows, columns)) return -1;
@@ -168,12 +172,33 @@ static int judge_tile(const image_t *image, const model_t *model, int64_t row, i
     if (status == 0) {
 #if MANY_TARGETS
         if (target == 2)
-            status = judge_planes_avx512(image, model, &planes, row, column, out);
+            status = judge_planes_avx512(image, model, &planes, row, column, logits);
         else if (target == 1)
-            status = judge_planes_avx2(image, model, &planes, row, column, out);
+            status = judge_planes_avx2(image, model, &planes, row, column, logits);
         else
 #endif
-            status = judge_planes_any(image, model, &planes, row, column, out);
+            status = judge_planes_any(image, model, &planes, row, column, logits);
+    }
+    free(planes.snr);
+    return status;
+}
+
+/* Second judgement, which sees the first one's of the neighbours: probabilities of one tile. */
+static int refine_tile(const image_t *image, const model_t *model, int64_t row, int64_t column,
+                       int64_t rows, int64_t columns, const float *logits, float *out, int target)
+{
+    planes_t planes;
+    if (!allocate_planes(&planes, rows, columns)) return -1;
+    int status = make_planes(image, row, column, &planes, target);
+    if (status == 0) {
+#if MANY_TARGETS
+        if (target == 2)
+            status = refine_planes_avx512(image, model, &planes, row, column, logits, out);
+        else if (target == 1)
+            status = refine_planes_avx2(image, model, &planes, row, column, logits, out);
+        else
+#endif
+            status = refine_planes_any(image, model, &planes, row, column, logits, out);
     }
     free(planes.snr);
     return status;

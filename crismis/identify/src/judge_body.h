@@ -214,29 +214,44 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
     }
 }
 
-TARGET static void NAME(first_block)(const image_t *im, const model_t *m, const planes_t *p,
-                                     const int32_t *places, const int32_t *offset,
-                                     const int32_t *count, float *logit)
+/* The small networks: windows of one or two planes and the centre's brightness. */
+TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const int32_t *places,
+                                     const int32_t *offset, const float *second,
+                                     const float *weights, const float *bias,
+                                     const float *out_weights, float *logit)
 {
-    const float *near[LANES], *extra[LANES];
+    const float *first_window[LANES], *second_window[LANES], *extra[LANES];
     float brightness[LANES], part[LANES * UNITS];
+    const int32_t none[1] = {0};
     for (int l = 0; l < LANES; l++) {
         float centre = p->snr[places[l]];
-        near[l] = p->compressed + places[l];
+        first_window[l] = p->compressed + places[l];
+        second_window[l] = second ? second + places[l] : NULL;
         brightness[l] = log1pf((centre > 0 ? centre : 0) / im->sigma_electrons);
         extra[l] = brightness + l;
     }
-    NAME(dense)(near, offset, N_INNER, m->first_weights, UNITS, m->first_bias, 0, part, UNITS);
-    NAME(dense)(extra, count, 1, m->first_weights + N_INNER * UNITS, UNITS, part, UNITS, part,
-                UNITS);
+    NAME(dense)(first_window, offset, N_INNER, weights, UNITS, bias, 0, part, UNITS);
+    weights += N_INNER * UNITS;
+    if (second) {
+        NAME(dense)(second_window, offset, N_INNER, weights, UNITS, part, UNITS, part, UNITS);
+        weights += N_INNER * UNITS;
+    }
+    NAME(dense)(extra, none, 1, weights, UNITS, part, UNITS, part, UNITS);
     for (int l = 0; l < LANES; l++) {
-        float sum = m->first_out[UNITS];
+        float sum = out_weights[UNITS];
         for (int v = 0; v < UNITS; v++) {
             float value = part[l * UNITS + v];
-            sum += (value > 0 ? value : 0) * m->first_out[v];
+            sum += (value > 0 ? value : 0) * out_weights[v];
         }
         logit[l] = sum;
     }
+}
+
+/* Offsets of a square window. */
+static void NAME(window)(int half, int64_t step, int64_t width, int32_t *offset)
+{
+    for (int64_t dy = -half; dy <= half; dy++)
+        for (int64_t dx = -half; dx <= half; dx++) *offset++ = (int32_t)(step * (dy * width + dx));
 }
 
 TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const planes_t *p,
@@ -252,14 +267,8 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
     }
     int32_t near_offset[N_NEAR], inner_offset[N_INNER], context_offset[N_CONTEXT], count[1024];
     int k = 0;
-    for (int dy = -NEAR; dy <= NEAR; dy++)
-        for (int dx = -NEAR; dx <= NEAR; dx++)
-            near_offset[k++] = (int32_t)(dy * p->width + dx);
-    k = 0;
-    for (int dy = -INNER; dy <= INNER; dy++)
-        for (int dx = -INNER; dx <= INNER; dx++)
-            inner_offset[k++] = (int32_t)(dy * p->width + dx);
-    k = 0;
+    NAME(window)(NEAR, 1, p->width, near_offset);
+    NAME(window)(INNER, 1, p->width, inner_offset);
     for (int dy = -3; dy <= 3; dy++)
         for (int dx = -3; dx <= 3; dx++)
             if (abs(dy) > 1 || abs(dx) > 1)
@@ -267,14 +276,15 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
     for (k = 0; k < 1024; k++) count[k] = k;
 
     for (int64_t i = 0; i < rows; i++)
-        memset(out + (row + i) * im->columns + column, 0, columns * sizeof(float));
+        for (int64_t j = 0; j < columns; j++) out[(row + i) * im->columns + column + j] = NOTHING;
     float logit[LANES];
     int64_t n = NAME(screen)(im, m, p, row, column, found), kept = 0;
     for (int64_t i = 0; i < n; i += LANES) {
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(first_block)(im, m, p, places, inner_offset, count, logit);
+        NAME(small_block)(im, p, places, inner_offset, NULL, m->first_weights, m->first_bias,
+                          m->first_out, logit);
         for (int l = 0; l < here; l++)
             if (logit[l] > m->first_cut) found[kept++] = places[l];
     }
@@ -286,11 +296,54 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         for (int l = 0; l < here; l++) {
             int64_t y = places[l] / p->width - HALO + row;
             int64_t x = places[l] % p->width - HALO + column;
-            out[y * im->columns + x] = calibrated(logit[l], m->table);
+            out[y * im->columns + x] = logit[l] > NOTHING + 1 ? logit[l] : NOTHING + 1;
         }
     }
     free(found);
     free(scratch);
+    return 0;
+}
+
+TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, planes_t *p,
+                                      int64_t row, int64_t column, const float *logits, float *out)
+{
+    int64_t rows = p->height - 2 * HALO, columns = p->width - 2 * HALO, n = 0;
+    int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
+    if (!found) return -1;
+    float *near = p->context; /* the context is not needed here */
+    for (int64_t i = HALO - INNER; i < p->height - HALO + INNER; i++) {
+        const float *source = logits + reflect(row - HALO + i, im->rows) * im->columns;
+        for (int64_t j = HALO - INNER; j < p->width - HALO + INNER; j++) {
+            float value = source[reflect(column - HALO + j, im->columns)];
+            near[i * p->width + j] = value < -LOGIT_RANGE  ? -LOGIT_RANGE
+                                     : value > LOGIT_RANGE ? LOGIT_RANGE
+                                                           : value;
+        }
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t at = (row + i) * im->columns + column;
+        for (int64_t j = 0; j < columns; j++) {
+            out[at + j] = 0;
+            if (logits[at + j] > NOTHING)
+                found[n++] = (int32_t)((i + HALO) * p->width + j + HALO);
+        }
+    }
+    int32_t offset[N_INNER];
+    float logit[LANES];
+    NAME(window)(INNER, 1, p->width, offset);
+    for (int64_t i = 0; i < n; i += LANES) {
+        int32_t places[LANES];
+        int64_t here = n - i < LANES ? n - i : LANES;
+        for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
+        NAME(small_block)(im, p, places, offset, near, m->refine_weights, m->refine_bias,
+                          m->refine_out, logit);
+        for (int l = 0; l < here; l++) {
+            int64_t y = places[l] / p->width - HALO + row;
+            int64_t x = places[l] % p->width - HALO + column;
+            out[y * im->columns + x] = calibrated(logit[l], m->table);
+        }
+    }
+    free(found);
     return 0;
 }
 #undef NV
