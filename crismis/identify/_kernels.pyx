@@ -9,6 +9,7 @@ from libc.stdlib cimport free
 __all__ = ["Image", "Network", "best_target", "box_statistics"]
 
 cdef extern from "measure.h" nogil:
+    const float NOTHING
     int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_REFINE, N_TABLE
 
     ctypedef struct image_t:
@@ -62,6 +63,7 @@ INPUTS = N_FULL
 INPUTS_FIRST = N_FIRST
 INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
+SCREENED_OUT = NOTHING
 
 
 def best_target():
@@ -101,6 +103,11 @@ cdef class Image:
         self.c.mesh_rows = inverse_sigma.shape[0]
         self.c.mesh_columns = inverse_sigma.shape[1]
         self.c.sigma_electrons = sigma_electrons
+
+    @property
+    def shape(self):
+        """Rows and columns."""
+        return self.c.rows, self.c.columns
 
     def planes(self, int64_t row, int64_t column, int64_t rows, int64_t columns):
         """Return S/N, its asinh and the 5 x 5 means of that, with a border of `REACH`."""

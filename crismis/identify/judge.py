@@ -53,9 +53,7 @@ class Judge:
 
         first, first_bias = split(a["first_weights1"], a["first_bias1"], _kernels.INPUTS_FIRST)
         weights, bias = split(a["weights1"], a["bias1"], _kernels.INPUTS)
-        refine, refine_bias = split(
-            a["refine_weights1"], a["refine_bias1"], _kernels.INPUTS_REFINE
-        )
+        refine, refine_bias = split(a["refine_weights1"], a["refine_bias1"], _kernels.INPUTS_REFINE)
         screen = self.card["screen"]
         return _kernels.Network(
             screen["floor_snr"],

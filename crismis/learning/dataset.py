@@ -7,9 +7,22 @@ import numpy as np
 from scipy import ndimage
 
 from ..identify import _kernels
-from ..identify.sampling import measure_scene
+from ..identify.judge import Judge
+from ..identify.sampling import CONDITIONS, measure_scene
 
-__all__ = ["FLOOR_PEAK", "FLOOR_SNR", "Samples", "candidates", "gather", "sample_field"]
+__all__ = [
+    "FLOOR_PEAK",
+    "FLOOR_SNR",
+    "Samples",
+    "candidates",
+    "first_judge",
+    "gather",
+    "gather_refine",
+    "orientations",
+    "orientations_refine",
+    "sample_field",
+    "sample_judged",
+]
 
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
@@ -39,6 +52,16 @@ class Samples:
     field: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+
+    def reorder(self, index):
+        """Return some of the samples, in the order of their indices or a mask."""
+        return Samples(
+            self.inputs[index],
+            self.conditions,
+            self.field[index],
+            self.labels[index],
+            self.weights[index],
+        )
 
     @classmethod
     def join(cls, parts):
@@ -77,6 +100,19 @@ def orientations():
                 np.concatenate([parts[0].ravel(), parts[1].ravel(), [start - 1], parts[2][outer]])
             )
     return np.array(rows)
+
+
+def orientations_refine():
+    """The same as `orientations`, for the inputs of the second judgement."""
+    n = (2 * INNER + 1) ** 2
+    grids = np.arange(2 * n).reshape(2, 2 * INNER + 1, 2 * INNER + 1)
+    return np.array(
+        [
+            np.append(np.rot90(grids[:, :, ::-1] if flip else grids, turns, (1, 2)), 2 * n)
+            for flip in (False, True)
+            for turns in range(4)
+        ]
+    )
 
 
 def candidates(planes, bad):
@@ -152,16 +188,17 @@ def gather_refine(planes, logits, places, sigma_electrons):
     return np.concatenate([planes[1].ravel()[window], near[window], brightness[:, None]], axis=1)
 
 
-def sample_field(field, rng, hits=400, others=500):
+def sample_field(field, rng, networks=None, hits=400, others=600):
     """Draw training samples from a field.
 
     Parameters
     ----------
     field : `crismis.learning.fields.Field`
     rng : `numpy.random.Generator`
+    networks : dict, optional
+        As for `first_judge`: an earlier fit, whose easy cases are drawn less often.
     hits, others : int
-        At most so many hit and clean pixels; faint candidates are drawn less often, and
-        their weights say so.
+        At most so many hit and clean pixels; the weights say how many each stands for.
 
     Returns
     -------
@@ -176,19 +213,97 @@ def sample_field(field, rng, hits=400, others=500):
     places = candidates(planes, field.bad)
     places = places[labels[places] != 2]
     is_hit = labels[places] == 1
-    snr = planes[0].ravel()[places]
-    rate = np.where(is_hit, 1.0, np.where(snr > 4, 1.0, 0.35))
-    for chosen, most in ((is_hit, hits), (~is_hit, others)):
-        total = rate[chosen].sum()
-        if total > most:
-            rate[chosen] *= most / total
-    taken = rng.uniform(size=places.size) < rate
-    places = places[taken]
+    if networks is None:
+        rate = np.where(is_hit | (planes[0].ravel()[places] > 4), 1.0, 0.35)
+    else:
+        logits = np.pad(_first_logits(scene, networks), reach).ravel()[places]
+        mistaken = np.where(is_hit, -logits, logits)
+        rate = np.clip(np.exp(0.6 * (mistaken + 2.5)), 0.03, 1)
+    places, rate = _thin(rng, places, is_hit, rate, hits, others)
     n = places.size
     return Samples(
         gather(planes, places, scene.sigma_electrons).astype(np.float16),
         scene.conditions[None],
         np.zeros(n, np.int32),
         labels[places].astype(np.uint8),
-        (1 / rate[taken]).astype(np.float32),
+        (1 / rate).astype(np.float32),
     )
+
+
+def _first_logits(scene, networks):
+    rows, columns = scene.image.shape
+    logits = np.empty((rows, columns), np.float32)
+    network = first_judge(networks).network(scene.conditions)
+    network.judge(scene.image, 0, 0, rows, columns, logits)
+    return logits
+
+
+def first_judge(networks):
+    """Make a judge of freshly fitted first and full networks; its second judgement is void.
+
+    Parameters
+    ----------
+    networks : dict
+        Arrays ``first`` and ``full``, and the first stage's ``cut``.
+
+    Returns
+    -------
+    `crismis.identify.judge.Judge`
+    """
+    refine = _kernels.INPUTS_REFINE + CONDITIONS
+    arrays = networks["full"] | {f"first_{k}": v for k, v in networks["first"].items()}
+    arrays |= {
+        "refine_weights1": np.zeros((refine, 48), np.float32),
+        "refine_bias1": np.zeros(48, np.float32),
+        "refine_weights2": np.zeros((48, 1), np.float32),
+        "refine_bias2": np.zeros(1, np.float32),
+        "table": np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32),
+    }
+    screen = {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": networks["cut"]}
+    return Judge(arrays, {"screen": screen})
+
+
+def sample_judged(field, rng, networks, hits=600, others=1200):
+    """Draw training samples of the second judgement: what it sees of pixels judged once.
+
+    Parameters
+    ----------
+    field, rng, hits, others
+        As for `sample_field`.
+    networks : dict
+        As for `first_judge`.
+
+    Returns
+    -------
+    Samples
+    """
+    scene = measure_scene(
+        field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation
+    )
+    rows, columns = field.electrons.shape
+    logits = _first_logits(scene, networks)
+    places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))
+    is_hit = field.labels.ravel()[places] == 1
+    rate = np.where(is_hit | (logits.ravel()[places] > -6), 1.0, 0.2)
+    places, rate = _thin(rng, places, is_hit, rate, hits, others)
+    planes = scene.image.planes(0, 0, rows, columns)
+    y, x = np.divmod(places, columns)
+    reach = _kernels.REACH
+    bordered = (y + reach) * planes.shape[2] + x + reach
+    return Samples(
+        gather_refine(planes, logits, bordered, scene.sigma_electrons).astype(np.float16),
+        scene.conditions[None],
+        np.zeros(places.size, np.int32),
+        field.labels.ravel()[places].astype(np.uint8),
+        (1 / rate).astype(np.float32),
+    )
+
+
+def _thin(rng, places, is_hit, rate, hits, others):
+    """Keep each place with its rate, lowered where there would be too many of its kind."""
+    for chosen, most in ((is_hit, hits), (~is_hit, others)):
+        total = rate[chosen].sum()
+        if total > most:
+            rate[chosen] *= most / total
+    taken = rng.uniform(size=places.size) < rate
+    return places[taken], rate[taken]

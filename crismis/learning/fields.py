@@ -60,7 +60,9 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
     """
     rng = np.random.default_rng([7411, seed])
     area = shape[0] * shape[1]
-    count = rng.poisson(10 ** rng.uniform(-4.5, -1.9) * area)
+    # Long spectroscopic exposures of irradiated detectors gather many hits and warm pixels.
+    long = kind in ("spectrum", "dark") and rng.uniform() < 0.5
+    count = rng.poisson(10 ** rng.uniform(-3.0 if long else -4.5, -1.7) * area)
     deposit = random_deposit(rng, shape, count, footprints)
     if kind == "real":
         return _on_real(rng, seed, deposit, backgrounds, shape)
@@ -71,11 +73,11 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
     clean = scene + sky
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
-    if rng.uniform() < 0.35 and deposit.any():
+    if rng.uniform() < (0.6 if long else 0.3) and deposit.any():
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit
     sigma = np.sqrt(readnoise**2 + clean)
-    hot, columns = _defects(rng, shape, sigma)
+    hot, columns = _defects(rng, shape, sigma, 0.8 if long else 0.2)
     image = rng.poisson(np.minimum(total + hot, 1e7)).astype(float)
     image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
     saturated = image >= 0.98 * well
@@ -151,7 +153,7 @@ def _cte_trail(rng, deposit):
     return np.maximum(deposit * (1 - lost) + lost * tail, 0)
 
 
-def _defects(rng, shape, sigma):
+def _defects(rng, shape, sigma, warm):
     """Hot pixels (extra charge) and bad columns (extra level)."""
     hot, columns = np.zeros(shape), np.zeros(shape)
     if rng.uniform() < 0.4:
@@ -160,7 +162,7 @@ def _defects(rng, shape, sigma):
         hot[at] = np.median(sigma) * 10 ** rng.uniform(0.3, 3, n)
         if rng.uniform() < 0.3:
             hot = _cte_trail(rng, hot)
-    if rng.uniform() < 0.25:  # warm pixels of an irradiated detector: a dark-current pattern
+    if rng.uniform() < warm:  # warm pixels of an irradiated detector: a dark-current pattern
         shape_parameter = np.exp(rng.uniform(np.log(0.05), np.log(2)))
         level = np.median(sigma) * np.exp(rng.uniform(np.log(0.2), np.log(3)))
         hot += level * rng.gamma(shape_parameter, 1 / np.sqrt(shape_parameter), shape)

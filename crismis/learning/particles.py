@@ -4,15 +4,18 @@
 import numpy as np
 from scipy import ndimage
 
+from ..simulate import Diffusion, Volume, draw_events
+
 __all__ = ["random_deposit"]
 
 
 def random_deposit(rng, shape, count, footprints=()):
     """Charge left by random particles in one kind of detector, drawn anew at each call.
 
-    The detector's thickness, diffusion and noise-free charge scale are drawn at random, from
-    thin space CCDs to thick ground-based ones. Particles are straight tracks with fluctuating
-    energy loss, scattered electrons, compact spots and, where given, real footprints.
+    Thickness, pitch, diffusion and charge scale are drawn at random, from thin space CCDs to
+    thick ground-based ones. The particles come from `crismis.simulate.draw_events`, from a
+    quick generator of straight tracks, scattered electrons and spots that knows no physics but
+    covers more shapes, or, where given, from real footprints.
 
     Parameters
     ----------
@@ -28,51 +31,75 @@ def random_deposit(rng, shape, count, footprints=()):
     ndarray
         Deposit in electrons, float32.
     """
+    use_real = len(footprints) > 0 and rng.uniform() < 0.4
+    n_real = rng.binomial(count, rng.uniform(0.3, 1.0)) if use_real else 0
+    draw = _simulated if rng.uniform() < 0.55 else _quick
+    deposit = draw(rng, shape, count - n_real)
+    if rng.uniform() < 0.3:
+        deposit = _coupled(rng, deposit)
+    if rng.uniform() < 0.5:
+        deposit = _halo(rng, deposit)
+    scale = np.exp(rng.uniform(np.log(0.15), np.log(4)))
+    for _ in range(n_real):
+        _add_footprint(rng, deposit, footprints[rng.integers(len(footprints))] * scale)
+    deposit[deposit < 0.5] = 0
+    return deposit.astype(np.float32)
+
+
+def _simulated(rng, shape, count):
+    """Events of the simulator in silicon of random make."""
+    deposit = np.zeros(shape)
+    if count == 0:
+        return deposit
+    pitch = float(rng.choice([5.0, 7.0, 9.0, 10.0, 12.0, 13.0, 13.5, 15.0, 15.0, 21.0, 24.0]))
+    thickness = float(np.exp(rng.uniform(np.log(7), np.log(25))))
+    if rng.uniform() < 0.3:
+        thickness = float(np.exp(rng.uniform(np.log(25), np.log(300))))
+    far = pitch * np.exp(rng.uniform(np.log(0.1), np.log(0.7)))
+    depleted = thickness * rng.uniform(0.2, 1) if rng.uniform() < 0.5 else np.nan
+    slab = Volume(shape, (pitch, pitch), thickness, Diffusion(far, thickness, depleted))
+    weights = rng.dirichlet([4, 1, 1, 0.5])
+    kinds = ("proton-minimum", "electron", "muon", "helium-minimum")
+    particles = dict(zip(kinds, weights, strict=True)) | {"xray": 0.02, "spallation": 0.004}
+    if rng.uniform() < 0.3:
+        particles["gamma"] = rng.uniform(0.1, 1)
+    prints, _ = draw_events(particles, count, slab, rng)
+    inside = (prints.rows >= 0) & (prints.rows < shape[0])
+    inside &= (prints.columns >= 0) & (prints.columns < shape[1])
+    np.add.at(
+        deposit, (prints.rows[inside], prints.columns[inside]), prints.charge[inside].astype(float)
+    )
+    if rng.uniform() < 0.3:
+        deposit *= np.exp(rng.uniform(np.log(0.2), 0))  # faint, as seen through losses or gain
+    return deposit
+
+
+def _quick(rng, shape, count):
     thickness = np.exp(rng.uniform(np.log(0.4), np.log(12)))  # in pixels
     spread = np.exp(rng.uniform(np.log(0.06), np.log(0.65)))  # at the far side, in pixels
     field_free = rng.uniform() < 0.5
     charge = np.exp(rng.uniform(np.log(250), np.log(2500)))  # electrons per pixel of path
-    shares = rng.dirichlet([3, 0.8, 0.6])
-    kinds = rng.choice(3, size=count, p=shares)
-    use_real = len(footprints) > 0 and rng.uniform() < 0.4
-    real = rng.uniform(size=count) < (rng.uniform(0.3, 1.0) if use_real else 0.0)
-    deposit = np.zeros(shape, dtype=np.float64)
+    kinds = rng.choice(3, size=count, p=rng.dirichlet([3, 0.8, 0.6]))
+    if count == 0:
+        return np.zeros(shape)
     rows, columns, weights, depth = [], [], [], []
-    for kind in kinds[~real]:
+    for kind in kinds:
         r, c, z, q = _KINDS[kind](rng, thickness, charge)
-        r = r + rng.uniform(-3, shape[0] + 3)
-        c = c + rng.uniform(-3, shape[1] + 3)
-        rows.append(r)
-        columns.append(c)
+        rows.append(r + rng.uniform(-3, shape[0] + 3))
+        columns.append(c + rng.uniform(-3, shape[1] + 3))
         depth.append(z)
         weights.append(q)
-    if rows:
-        rows, columns = np.concatenate(rows), np.concatenate(columns)
-        weights, depth = np.concatenate(weights), np.concatenate(depth)
-        copies = 8
-        sigma = spread * (np.sqrt(np.clip(depth, 0, 1)) if not field_free else 0.3 + 0.7 * depth)
-        r = np.repeat(rows, copies) + np.repeat(sigma, copies) * rng.standard_normal(
-            rows.size * copies
-        )
-        c = np.repeat(columns, copies) + np.repeat(sigma, copies) * rng.standard_normal(
-            rows.size * copies
-        )
-        r, c = np.floor(r).astype(np.int64), np.floor(c).astype(np.int64)
-        inside = (r >= 0) & (c >= 0) & (r < shape[0]) & (c < shape[1])
-        deposit += np.bincount(
-            (r * shape[1] + c)[inside],
-            np.repeat(weights / copies, copies)[inside],
-            minlength=shape[0] * shape[1],
-        ).reshape(shape)
-        if rng.uniform() < 0.3:
-            deposit = _coupled(rng, deposit)
-        if rng.uniform() < 0.5:
-            deposit = _halo(rng, deposit)
-    scale = np.exp(rng.uniform(np.log(0.15), np.log(4)))
-    for _ in range(int(real.sum())):
-        _add_footprint(rng, deposit, footprints[rng.integers(len(footprints))] * scale)
-    deposit[deposit < 0.5] = 0
-    return deposit.astype(np.float32)
+    copies = 8
+    depth, weights = np.concatenate(depth), np.repeat(np.concatenate(weights) / copies, copies)
+    sigma = spread * (0.3 + 0.7 * depth if field_free else np.sqrt(np.clip(depth, 0, 1)))
+    sigma = np.repeat(sigma, copies)
+    r = np.repeat(np.concatenate(rows), copies) + sigma * rng.standard_normal(sigma.size)
+    c = np.repeat(np.concatenate(columns), copies) + sigma * rng.standard_normal(sigma.size)
+    r, c = np.floor(r).astype(np.int64), np.floor(c).astype(np.int64)
+    inside = (r >= 0) & (c >= 0) & (r < shape[0]) & (c < shape[1])
+    return np.bincount(
+        (r * shape[1] + c)[inside], weights[inside], minlength=shape[0] * shape[1]
+    ).reshape(shape)
 
 
 def _track(rng, thickness, charge):

@@ -217,17 +217,25 @@ def spectrum(rng, shape, phases):
             profile = profile + 0.02 / (1 + ((y - centre - shift) / (3 * sigma)) ** 2)
         scene += level * colour * profile
     slope, curve = rng.normal(0, 0.03), rng.normal(0, 2e-5)
+    # Lines of one extended source share its clumps and its velocities along the slit.
+    clumps = np.exp(rng.uniform(0.5, 2.0) * _random_field(rng, (rows, 4), rng.uniform(1.5, 3)))
+    clumps = ndimage.gaussian_filter1d(clumps[:, :1], blur, axis=0)
+    velocity = rng.uniform(0, 3) * _random_field(rng, (rows, 4), rng.uniform(2, 4))[:, :1]
+    shared = rng.uniform() < 0.5
     for _ in range(rng.poisson(10 ** rng.uniform(-1, 1.5))):
         centre = rng.uniform(0, columns) + slope * (y - rows / 2) + curve * (y - rows / 2) ** 2
-        line = np.exp(-0.5 * ((np.arange(columns) - centre) / max(blur, 0.5)) ** 2)
-        level = 10 ** rng.uniform(0.5, 4.5)
-        if rng.uniform() < 0.5:
+        of_source = rng.uniform() < (0.8 if shared else 0.2)
+        broad = max(blur, 0.5) * (np.exp(rng.uniform(0, 2)) if of_source else 1.0)
+        if of_source:
+            centre = centre + velocity * rng.uniform(0.7, 1.4)
+        line = np.exp(-0.5 * ((np.arange(columns) - centre) / broad) ** 2)
+        if of_source:
+            extent = np.exp(rng.uniform(np.log(max(blur, 0.5)), np.log(100)))
+            line = line * clumps * np.exp(-0.5 * ((y - rng.uniform(0, rows)) / extent) ** 2)
+        elif rng.uniform() < 0.3:
             extent = np.exp(rng.uniform(np.log(max(blur, 0.5)), np.log(60)))
-            knots = np.exp(-0.5 * ((y - rng.uniform(0, rows)) / extent) ** 2)
-            if rng.uniform() < 0.4:
-                knots = knots * np.exp(_random_field(rng, (rows, 1), 2.0))
-            line = line * knots
-        scene += level * line
+            line = line * np.exp(-0.5 * ((y - rng.uniform(0, rows)) / extent) ** 2)
+        scene += 10 ** rng.uniform(0.5, 4.5) * line
     if rng.uniform() < 0.4:
         scene *= 1 + 0.05 * ndimage.gaussian_filter(rng.normal(size=shape), (0.7, 0.7))
     scene = np.clip(scene, 0, 3e5)

@@ -2,12 +2,13 @@
 """Fit the judge's networks; PyTorch does the arithmetic, and only here."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 
 from ..identify import _kernels
 from ..identify.sampling import CONDITIONS
-from .dataset import orientations
+from .dataset import orientations, orientations_refine
 
 __all__ = ["fit_network", "network_logits"]
 
@@ -34,8 +35,7 @@ def fit_network(
     decay=1e-5,
     seed=1,
     progress=lambda epoch, loss: None,
-    resume=None,
-    checkpoint=lambda state: None,
+    state=None,
     n_threads=2,
 ):
     """Fit a small network to samples, each batch turned or mirrored at random.
@@ -53,10 +53,8 @@ def fit_network(
         Of the Adam optimizer with a one-cycle learning rate.
     progress : callable
         Called with the epoch and its mean loss.
-    resume : dict, optional
-        A state that ``checkpoint`` was given.
-    checkpoint : callable
-        Called with the whole state after every epoch.
+    state : path-like, optional
+        File that holds the state after every epoch; where it exists, the fit goes on from it.
     n_threads : int
 
     Returns
@@ -68,13 +66,21 @@ def fit_network(
     torch.set_num_threads(n_threads)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    columns = np.arange(_kernels.INPUTS) if columns is None else np.asarray(columns)
-    turns = [torch.from_numpy(t[columns].astype(np.int64)) for t in orientations()]
-    inputs = torch.from_numpy(samples.inputs)
+    n = samples.inputs.shape[1]
+    columns = np.arange(n) if columns is None else np.asarray(columns)
+    every = orientations() if n == _kernels.INPUTS else orientations_refine()
+    turns = [_within(t, columns) for t in every]
+    rest = torch.arange(len(columns), len(columns) + CONDITIONS)
+    turned = [torch.cat([torch.from_numpy(t), rest]) for t in turns]
+    # Shuffled once, then read in contiguous batches; turning the first layer's weights
+    # instead of the inputs costs next to nothing.
+    order = rng.permutation(len(samples.labels))
+    samples = samples.reorder(order)
+    inputs = torch.from_numpy(np.ascontiguousarray(samples.inputs[:, columns]))
     conditions = torch.from_numpy(samples.conditions)
     field = torch.from_numpy(samples.field.astype(np.int64))
     target = torch.from_numpy(samples.labels.astype(np.float32))
-    weight = torch.from_numpy(np.minimum(samples.weights, 12).astype(np.float32))
+    weight = torch.from_numpy(np.minimum(samples.weights, 25).astype(np.float32))
     sizes = [len(columns) + CONDITIONS, *layers, 1]
     modules = []
     for a, b in itertools.pairwise(sizes):
@@ -89,22 +95,19 @@ def fit_network(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=steps * epochs + 1, pct_start=0.15
     )
-    first = 0
-    if resume is not None:
-        first = resume["epoch"]
-        network.load_state_dict(resume["network"])
-        optimizer.load_state_dict(resume["optimizer"])
-        schedule.load_state_dict(resume["schedule"])
-        rng.bit_generator.state = resume["rng"]
+    first = _resume(torch, network, optimizer, schedule, state, steps)
     for epoch in range(first, epochs):
-        order = torch.from_numpy(rng.permutation(len(target)))
-        total = 0.0
-        for k in range(steps):
-            chosen = order[k * batch : (k + 1) * batch]
-            x = inputs[chosen][:, turns[rng.integers(8)]].float()
-            x = (torch.cat([x, conditions[field[chosen]]], 1) - mean_t) * scale_t
+        total, rng = 0.0, np.random.default_rng([seed, epoch])
+        for k in rng.permutation(steps):
+            chosen = slice(k * batch, (k + 1) * batch)
+            x = torch.cat([inputs[chosen].float(), conditions[field[chosen]]], 1)
+            turn = turned[rng.integers(8)]
+            hidden = torch.nn.functional.linear(
+                (x - mean_t) * scale_t, network[0].weight[:, turn], network[0].bias
+            )
+            output = network[1:](hidden)[:, 0]
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                network(x)[:, 0], target[chosen], weight[chosen]
+                output, target[chosen], weight[chosen]
             )
             optimizer.zero_grad()
             loss.backward()
@@ -112,25 +115,56 @@ def fit_network(
             schedule.step()
             total += loss.item()
         progress(epoch + 1, total / steps)
-        checkpoint(
-            {
-                "epoch": epoch + 1,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "rng": rng.bit_generator.state,
-            }
-        )
+        if state is not None:
+            _save_state(state, epoch + 1, network, optimizer)
     return _arrays(network, mean, scale)
+
+
+def _save_state(path, epoch, network, optimizer):
+    arrays = {"epoch": np.array(epoch)}
+    for i, parameter in enumerate(network.parameters()):
+        moments = optimizer.state[parameter]
+        arrays[f"value{i}"] = parameter.detach().numpy()
+        arrays[f"mean{i}"] = moments["exp_avg"].numpy()
+        arrays[f"square{i}"] = moments["exp_avg_sq"].numpy()
+        arrays[f"step{i}"] = np.array(float(moments["step"]))
+    partial = Path(path).with_suffix(".part.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
+def _resume(torch, network, optimizer, schedule, path, steps):
+    """Continue from a state file, if there is one; return the epochs done."""
+    if path is None or not Path(path).exists():
+        return 0
+    with np.load(path) as arrays, torch.no_grad():
+        for i, parameter in enumerate(network.parameters()):
+            parameter.copy_(torch.from_numpy(arrays[f"value{i}"]))
+            optimizer.state[parameter] = {
+                "exp_avg": torch.from_numpy(arrays[f"mean{i}"]),
+                "exp_avg_sq": torch.from_numpy(arrays[f"square{i}"]),
+                "step": torch.tensor(float(arrays[f"step{i}"])),
+            }
+        epoch = int(arrays["epoch"])
+    for _ in range(epoch * steps):
+        schedule.step()
+    return epoch
+
+
+def _within(turn, columns):
+    """A permutation of all inputs, restricted to the inputs that the network sees."""
+    place = np.full(len(turn), -1)
+    place[columns] = np.arange(len(columns))
+    return place[turn[columns]]
 
 
 def _moments(samples, columns, turns):
     """Mean and scatter of the inputs, the same for inputs that a turn exchanges."""
     some = slice(None, None, max(1, len(samples.labels) // 40000))
-    x = samples.inputs[some].astype(np.float32)
+    x = samples.inputs[some][:, columns].astype(np.float32)
     mean, square = x.mean(0), (x**2).mean(0)
-    mean = np.mean([mean[t.numpy()] for t in turns], axis=0)
-    square = np.mean([square[t.numpy()] for t in turns], axis=0)
+    mean = np.mean([mean[t] for t in turns], axis=0)
+    square = np.mean([square[t] for t in turns], axis=0)
     scale = np.sqrt(np.maximum(square - mean**2, 1e-4))
     c = samples.conditions
     mean = np.concatenate([mean, c.mean(0)]).astype(np.float32)

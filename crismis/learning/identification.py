@@ -1,0 +1,396 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+"""Train a model that identifies hits, from a configuration to a model file; resumable."""
+
+import hashlib
+import json
+import time
+import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from .calibration import fit_table
+from .dataset import FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
+from .fields import random_field
+from .scenes import KINDS
+from .training import fit_network, network_logits
+
+__all__ = ["IdentifyConfig", "train_identify"]
+
+_WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
+
+
+@dataclass(frozen=True)
+class IdentifyConfig:
+    """All that determines an identification model.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    seed : int
+    kinds : dict of str to float
+        Shares of the kinds of fields, see `crismis.learning.scenes.KINDS`; ``"real"`` stands
+        for the ``backgrounds``.
+    warm_fields, fields, refine_fields, held_out_fields : int
+        Numbers of training fields: of a first fit that finds the hard cases, of the fit to
+        these, of the second judgement, and held-out ones, which serve the calibration and the
+        figures of the card.
+    shape : tuple of int
+        Pixels of a field.
+    hidden : int
+        Units of the large network's first layer.
+    warm_epochs, epochs, first_epochs, refine_epochs : int
+        Passes over the samples.
+    batch : int
+    rate : float
+        Largest learning rate.
+    start : str
+        Model file to continue from instead of random weights.
+    footprints : str
+        ``.npz`` file with real tracks: ``shapes`` (N, 2) and flat ``values`` in electrons;
+        tracks of even index are used.
+    psfs : str
+        ``.npz`` file with point-spread functions at detector sampling.
+    backgrounds : list of dict
+        Real images to put hits into: ``path``, ``gain``, ``readnoise`` and optionally ``hdu``.
+    background_model : str
+        Model that finds the hits the backgrounds already have; they become undecidable.
+    description : str
+        For the card.
+    """
+
+    name: str = "space"
+    seed: int = 1
+    kinds: dict = field(
+        default_factory=lambda: {
+            "stars": 4.0,
+            "crowded": 3.0,
+            "galaxies": 4.0,
+            "spectrum": 3.0,
+            "planet": 1.0,
+            "corona": 0.7,
+            "nebula": 1.3,
+            "trails": 0.7,
+            "dark": 0.3,
+        }
+    )
+    warm_fields: int = 1000
+    fields: int = 3000
+    refine_fields: int = 700
+    held_out_fields: int = 300
+    shape: tuple = (256, 256)
+    hidden: int = 144
+    warm_epochs: int = 4
+    epochs: int = 10
+    first_epochs: int = 2
+    refine_epochs: int = 8
+    batch: int = 2048
+    rate: float = 2e-3
+    start: str = ""
+    footprints: str = ""
+    psfs: str = ""
+    backgrounds: list = field(default_factory=list)
+    background_model: str = ""
+    description: str = ""
+
+    @classmethod
+    def load(cls, path):
+        """Read table ``[identify]`` of a TOML file; relative paths start at the file's folder.
+
+        ``${NAME}`` in paths is replaced by the environment's value.
+        """
+        import os
+
+        path = Path(path)
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("identify", {})
+        unknown = set(table) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise ValueError(f"{path}: unknown keys {sorted(unknown)} in [identify]")
+
+        def place(name):
+            if Path(name).is_absolute():
+                return name
+            return str(path.parent / os.path.expandvars(name)) if name else ""
+
+        for key in ("footprints", "psfs", "start", "background_model"):
+            if key in table:
+                table[key] = place(table[key])
+        for entry in table.get("backgrounds", []):
+            entry["path"] = place(entry["path"])
+        if "shape" in table:
+            table["shape"] = tuple(table["shape"])
+        return cls(**table)
+
+    def digest(self):
+        """Return a short fingerprint; work of another configuration is not resumed."""
+        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Real tracks, point-spread functions and images that fields are made of."""
+
+    footprints: list
+    psfs: list
+    backgrounds: list
+
+    @classmethod
+    def load(cls, config):
+        """Read the files that a configuration names."""
+        footprints, psfs = [], []
+        if config.footprints:
+            with np.load(config.footprints) as archive:
+                shapes, values = archive["shapes"], archive["values"]
+            parts = np.split(values, np.cumsum(shapes.prod(axis=1))[:-1])
+            footprints = [p.reshape(s) for p, s in zip(parts, shapes, strict=True)][::2]
+        if config.psfs:
+            with np.load(config.psfs) as archive:
+                psfs = [archive[k] for k in archive if archive[k].ndim == 2]
+        backgrounds = [_background(b, config.background_model) for b in config.backgrounds]
+        return cls(footprints, psfs, backgrounds)
+
+
+def _background(entry, model):
+    from scipy import ndimage
+
+    from ..identify.inputs import prepare
+    from ..identify.judge import hit_probability
+    from ..ingest import read
+
+    ccd = read(entry["path"], **({"hdu": entry["hdu"]} if "hdu" in entry else {}))
+    plane = entry.get("plane")
+    data = np.asarray(ccd.data if plane is None else ccd.data[plane], dtype=np.float32)
+    undecidable = ~np.isfinite(data) if ccd.mask is None else ~np.isfinite(data) | ccd.mask
+    if model:
+        frame = prepare(data, gain=None, readnoise=None, detector=None, mask=undecidable)
+        undecidable |= ndimage.binary_dilation(hit_probability(frame, model=model) > 0.3)
+    return data, undecidable, entry["gain"], entry["readnoise"]
+
+
+_material = None
+
+
+def _start_worker(config):
+    global _material
+    _material = Material.load(config)
+
+
+def _draw_field(config, seed):
+    rng = np.random.default_rng([config.seed, seed])
+    names, shares = zip(*config.kinds.items(), strict=True)
+    unknown = set(names) - set(KINDS) - {"real"}
+    if unknown:
+        raise ValueError(f"unknown kinds of fields {sorted(unknown)}; known are {sorted(KINDS)}")
+    kind = str(rng.choice(names, p=np.array(shares) / sum(shares)))
+    if kind == "real" and not _material.backgrounds:
+        raise ValueError('kind "real" needs `backgrounds` in the configuration')
+    made = random_field(
+        int(seed) + 1_000_000_007 * config.seed,
+        kind,
+        shape=config.shape,
+        footprints=_material.footprints,
+        psfs=_material.psfs,
+        backgrounds=_material.backgrounds,
+    )
+    return made, rng
+
+
+def _make_chunk(config, seeds, path, draw, networks=None):
+    """Draw samples of some fields into one file."""
+    parts = []
+    for seed in seeds:
+        made, rng = _draw_field(config, seed)
+        parts.append(draw(made, rng, networks))
+    joined = Samples.join([p for p in parts if len(p.labels)])
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **vars(joined))
+    partial.replace(path)
+
+
+def _make_samples(config, folder, name, seeds, workers, report, draw, networks=None):
+    """Draw all samples of one purpose, resuming where files are missing; return them joined."""
+    size = 50
+    chunks = [seeds[i : i + size] for i in range(0, len(seeds), size)]
+    paths = [folder / f"{name}-{c[0]}.npz" for c in chunks]
+    missing = [(c, p) for c, p in zip(chunks, paths, strict=True) if not p.exists()]
+    done = len(chunks) - len(missing)
+    report(f"{name}: fields", done, len(chunks))
+    if missing and workers > 1:
+        with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(config,)) as pool:
+            tasks = [pool.submit(_make_chunk, config, c, p, draw, networks) for c, p in missing]
+            for task in tasks:
+                task.result()
+                done += 1
+                report(f"{name}: fields", done, len(chunks))
+    elif missing:
+        _start_worker(config)
+        for c, p in missing:
+            _make_chunk(config, c, p, draw, networks)
+            done += 1
+            report(f"{name}: fields", done, len(chunks))
+    parts = []
+    for path in paths:
+        with np.load(path) as archive:
+            parts.append(Samples(**{k: archive[k] for k in archive}))
+    return Samples.join(parts)
+
+
+FIRST_COLUMNS = np.append(
+    [r * (2 * NEAR + 1) + c for r in range(NEAR - 3, NEAR + 4) for c in range(NEAR - 3, NEAR + 4)],
+    (2 * NEAR + 1) ** 2 + 49,
+)
+
+
+def train_identify(config, output, *, folder=None, workers=1, n_threads=2, report=None):
+    """Train an identification model and write its file.
+
+    A run that was stopped continues where it was, as long as the configuration is the same.
+
+    Parameters
+    ----------
+    config : IdentifyConfig
+    output : path-like
+        The model file to write; a log goes beside it as ``*.log``.
+    folder : path-like, optional
+        Where samples and states are kept, by default ``output`` with suffix ``.work``.
+    workers : int
+        Processes that draw fields.
+    n_threads : int
+        Threads of the optimizer.
+    report : callable, optional
+        Called as ``report(step, done, total)``.
+
+    Returns
+    -------
+    dict
+        The model card.
+
+    Raises
+    ------
+    ImportError
+        If PyTorch is missing; the message names the extra.
+    ValueError
+        If the configuration does not fit together.
+    """
+    from ..network import load_model, save_model
+
+    output = Path(output)
+    folder = Path(folder or output.with_suffix(".work")) / config.digest()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = _Log(output.with_suffix(".log"), config)
+    report = report or (lambda step, done, total: None)
+    start = load_model(config.start, task="identify")[0] if config.start else None
+
+    def fit(name, samples, layers, epochs, columns=None, begin=None):
+        path = folder / f"{name}.npz"
+        if path.exists():
+            with np.load(path) as archive:
+                return dict(archive)
+
+        def progress(epoch, loss):
+            report(f"{name}: epochs", epoch, epochs)
+            log(f"{name} epoch {epoch} of {epochs}: loss {loss:.5f}")
+
+        state = folder / f"{name}.state.npz"
+        arrays = fit_network(
+            samples,
+            layers,
+            columns=columns,
+            start=begin,
+            epochs=epochs,
+            rate=config.rate,
+            batch=config.batch,
+            seed=config.seed,
+            progress=progress,
+            state=state,
+            n_threads=n_threads,
+        )
+        np.savez(path, **arrays)
+        state.unlink(missing_ok=True)
+        return arrays
+
+    def draw(name, first_seed, n, how, networks=None):
+        seeds = first_seed + np.arange(n)
+        samples = _make_samples(config, folder, name, seeds, workers, report, how, networks)
+        log(f"{name}: {len(samples.labels)} samples of {n} fields")
+        return samples
+
+    def started(prefix):
+        return start and {
+            k.removeprefix(prefix): v
+            for k, v in start.items()
+            if k.startswith(prefix) and (prefix or not k.startswith(("first_", "refine_", "table")))
+        }
+
+    layers = [config.hidden, 48]
+    warm = draw("warm", _WARM_SEEDS, config.warm_fields, sample_field)
+    begin = fit("begin", warm, layers, config.warm_epochs, begin=started(""))
+    first = fit("first", warm, [48], config.first_epochs, FIRST_COLUMNS, started("first_"))
+    networks = {"first": first, "full": begin, "cut": first_cut(first, begin, warm)}
+    del warm
+    samples = draw("samples", 0, config.fields, sample_field, networks)
+    full = fit("full", samples, layers, config.epochs, begin=begin)
+    cut = first_cut(first, full, samples.reorder(slice(None, None, 5)))
+    log(f"first stage passes logits above {cut:.3f}")
+    del samples
+    networks = {"first": first, "full": full, "cut": cut}
+    judged = draw("refine", _REFINE_SEEDS, config.refine_fields, sample_judged, networks)
+    refine = fit("refine", judged, [48], config.refine_epochs, begin=started("refine_"))
+    held_out = draw("held_out", _HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
+    logits = network_logits(refine, held_out)
+    area = config.held_out_fields * config.shape[0] * config.shape[1]
+    table = fit_table(logits, held_out)
+    fraction = float(held_out.weights[held_out.labels == 1].sum() / area)
+    arrays = full | {f"first_{k}": v for k, v in first.items()}
+    arrays |= {f"refine_{k}": v for k, v in refine.items()} | {"table": table}
+    card = _card(config, cut, fraction, logits, held_out)
+    log(json.dumps(card["metrics"]))
+    save_model(output, arrays, card)
+    return card
+
+
+def first_cut(first, full, samples, kept=0.9995):
+    """Logit of the small first network that keeps nearly all hits the large one believes in."""
+    hits = samples.reorder(samples.labels == 1)
+    believed = network_logits(full, hits) > -1
+    return float(np.quantile(network_logits(first, hits, FIRST_COLUMNS)[believed], 1 - kept))
+
+
+def _card(config, cut, fraction, logits, held_out):
+    hit = held_out.labels == 1
+    loss = np.logaddexp(0, np.where(hit, -logits, logits))
+    order = np.argsort(-logits)
+    clean = np.cumsum(np.where(hit, 0, held_out.weights)[order])
+    found = np.cumsum(np.where(hit, held_out.weights, 0)[order])
+    area = config.held_out_fields * config.shape[0] * config.shape[1]
+    metrics = {"loss": float(np.average(loss, weights=held_out.weights))}
+    for rate in (1e-4, 1e-3, 5e-3):
+        place = np.searchsorted(clean, rate * area)
+        metrics[f"tpr_at_{rate:g}"] = float(found[min(place, len(found) - 1)] / found[-1])
+    return {
+        "task": "identify",
+        "name": config.name,
+        "description": config.description,
+        "date": date.today().isoformat(),
+        "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},
+        "hit_fraction": fraction,
+        "metrics": metrics,
+        "metrics_on": "held-out simulated fields, judged candidates only",
+        "config": {k: v for k, v in asdict(config).items() if k != "backgrounds"},
+        "backgrounds": [Path(b["path"]).name for b in config.backgrounds],
+    }
+
+
+class _Log:
+    def __init__(self, path, config):
+        self.path, self.begun = path, time.time()
+        self(f"training of {config.name!r}, configuration {config.digest()}")
+
+    def __call__(self, text):
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{time.time() - self.begun:8.1f} s  {text}\n")
