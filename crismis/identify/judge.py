@@ -171,6 +171,7 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         background=frame.background,
         variance=frame.variance,
         saturation=frame.saturation,
+        psf_fwhm=psf_fwhm,
         n_threads=n_threads,
     )
     if model is None:

@@ -64,7 +64,7 @@ def measure_boxes(data, bad, n_threads=1):
     -------
     level, noise, core : ndarray
         float32 meshes; NaN where less than a quarter of a box is good. The noise is the robust
-        scatter of differences between neighbours, so a smooth scene does not count; its core
+        scatter of second differences along rows, so a smooth scene does not count; its core
         is that of the quietest 40 %, which hits and warm pixels hardly reach.
     """
     mesh = tuple(max(1, round(n / BOX)) for n in data.shape)
@@ -142,7 +142,7 @@ def _lower_envelope(level, variance):
     bins = int(np.clip(len(level) // 16, 1, 16))
     edges = np.linspace(0, len(level), bins + 1).astype(int)
     centre = np.array([level[a:b].mean() for a, b in itertools.pairwise(edges)])
-    quantile = 30 if len(level) >= 16 else 50
+    quantile = 35 if len(level) >= 16 else 50
     lower = np.array([np.percentile(variance[a:b], quantile) for a, b in itertools.pairwise(edges)])
     return centre, lower, np.diff(edges).astype(float)
 
@@ -163,7 +163,7 @@ def _fit_line(x, y, weight):
         model = np.maximum(floor + slope * x, 1e-3 * y.max() + 1e-30)
         residual = (y - model) / model
         # Scenes only ever add scatter: points above the line count less.
-        w = weight / model**2 / (1 + np.maximum(residual, 0) ** 2 * 25 + residual**2)
+        w = weight / model**2 / (1 + np.maximum(residual, 0) ** 2 * 25)
     if slope <= 0:
         return float(np.median(y)), 0.0
     return float(floor), float(slope)

@@ -60,6 +60,7 @@ def measure_scene(
     background=None,
     variance=None,
     saturation=np.inf,
+    psf_fwhm=None,
     n_threads=1,
 ):
     """Measure background, noise and sampling of an image.
@@ -76,6 +77,8 @@ def measure_scene(
         Known planes, in the unit of the image and its square.
     saturation : float
         Level from which a maximum says nothing of sampling.
+    psf_fwhm : float, optional
+        Width of stars in pixels, which then counts for more than what the image shows.
     n_threads : int
 
     Returns
@@ -126,11 +129,11 @@ def measure_scene(
     counts = sum(f[1] for f in found)
     area = sum(t[2] * t[3] for t in chosen)
     ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
-    conditions = describe(sharpness, counts / area, sigma_electrons, ratios)
+    conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
     return Scene(image, conditions, sharpness, typical, sigma_electrons)
 
 
-def describe(sharpness, crowding, sigma_electrons, noise_ratios):
+def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
     """Turn image-wide measurements into the judge's inputs.
 
     Parameters
@@ -143,6 +146,8 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios):
         Background noise in electrons.
     noise_ratios : sequence of float
         Measured core and whole noise in units of the model's.
+    psf_fwhm : float, optional
+        As for `measure_scene`.
 
     Returns
     -------
@@ -158,7 +163,10 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios):
         np.clip(np.log(np.maximum(noise_ratios, 0.05)), -1.5, 1.5),
         [np.log10(1 + len(sharpness)) / 2],
     ]
-    for chosen in (bins[even], bins):
+    known = np.empty(0, dtype=bins.dtype)
+    if psf_fwhm is not None:
+        known = np.repeat(np.searchsorted(_EDGES, psf_fwhm), 10 + 2 * len(bins))
+    for chosen in (np.append(bins[even], known), bins):
         share = np.bincount(chosen, minlength=len(_EDGES) + 1) / (len(chosen) + 4)
         parts.append(np.sqrt(share) * 2)
     return np.concatenate(parts).astype(np.float32)

@@ -11,6 +11,7 @@ from ..identify.judge import Judge
 from ..identify.sampling import CONDITIONS, measure_scene
 
 __all__ = [
+    "CENTRE_LOGIT",
     "FLOOR_PEAK",
     "FLOOR_SNR",
     "Samples",
@@ -27,6 +28,8 @@ __all__ = [
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
 NEAR, INNER, STEP = 7, 3, 5
+CENTRE_LOGIT = (2 * INNER + 1) ** 2 + ((2 * INNER + 1) ** 2) // 2
+"""Which input of the second judgement is the first one's of the pixel itself."""
 
 
 @dataclass

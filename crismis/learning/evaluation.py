@@ -14,6 +14,7 @@ __all__ = [
     "average_precision",
     "block_bootstrap",
     "calibration_error",
+    "evaluate_frame",
     "operating_point",
 ]
 
@@ -220,3 +221,47 @@ def _split(score, truth):
         if np.isnan(values).any():
             raise ValueError(f"the score of a {name} pixel is NaN; let truth leave it out (2)")
     return hit, clean
+
+
+def evaluate_frame(path, *, model=None):
+    """Measure a model on a frame with truth.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS file with the HDUs ``SCI`` (electrons) and ``TRUTH`` (0 clean, 1 hit, else
+        undecidable) and ``GAIN``, ``RDNOISE`` in its primary header.
+    model : str or path-like, optional
+        As for `crismis.cosmicray_learned`.
+
+    Returns
+    -------
+    dict of str to float
+        True-positive rates at false-positive rates of 1e-4, 1e-3 and 5e-3, average precision,
+        calibration error, and both rates at the threshold 0.5.
+    """
+    from astropy.io import fits
+
+    from ..identify.inputs import prepare
+    from ..identify.judge import hit_probability
+
+    with fits.open(path) as hdus:
+        header, truth = hdus[0].header, hdus["TRUTH"].data
+        frame = prepare(
+            hdus["SCI"].data.astype(np.float32),
+            gain=1.0,
+            readnoise=float(header["RDNOISE"]),
+            detector=None,
+        )
+    score = hit_probability(frame, model=model)
+    hit, clean = _split(score, truth)
+    rates = {
+        f"tpr_at_{rate:g}": operating_point(score, truth, rate).true_positive_rate
+        for rate in (1e-4, 1e-3, 5e-3)
+    }
+    return rates | {
+        "average_precision": average_precision(score, truth),
+        "calibration_error": calibration_error(score, truth)[0],
+        "tpr": float(np.mean(hit >= 0.5)),
+        "fpr": float(np.mean(clean >= 0.5)),
+    }

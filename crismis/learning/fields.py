@@ -83,10 +83,10 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
     labels = np.zeros(shape, dtype=np.uint8)
-    labels[deposit > 0.3 * sigma] = 2
+    labels[deposit > 1.2 * sigma] = 2
     labels[deposit > 3 * sigma] = 1
-    if rng.uniform() < 0.4:
-        labels[(hot > 4 * sigma) & (labels != 1)] = 2
+    # One frame cannot tell a hot pixel from a hit of one pixel.
+    labels[(hot > 3 * sigma) & (labels != 1)] = 2
     labels[saturated & (clean > 0.5 * well)] = 0
     labels[saturated & (deposit > 0) & (clean > 0.5 * well)] = 2
     gain, known_noise = 1.0, readnoise
@@ -119,7 +119,7 @@ def _on_real(rng, seed, deposit, backgrounds, shape):
     noise = rng.normal(size=image.shape) * np.sqrt(deposit / gain)
     image = image + np.maximum(deposit + noise, 0)
     labels = np.zeros(image.shape, dtype=np.uint8)
-    labels[undecidable | (deposit > 0.3 * sigma)] = 2
+    labels[undecidable | (deposit > 1.2 * sigma)] = 2
     labels[deposit > 3 * sigma] = 1
     known = rng.uniform() < 0.6
     scale = gain if known else 1.0

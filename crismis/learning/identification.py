@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .calibration import fit_table
-from .dataset import FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
+from .dataset import CENTRE_LOGIT, FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
 from .fields import random_field
 from .scenes import KINDS
 from .training import fit_network, network_logits
@@ -79,14 +79,14 @@ class IdentifyConfig:
         }
     )
     warm_fields: int = 1000
-    fields: int = 3000
-    refine_fields: int = 700
+    fields: int = 4000
+    refine_fields: int = 1500
     held_out_fields: int = 300
     shape: tuple = (256, 256)
-    hidden: int = 144
+    hidden: int = 240
     warm_epochs: int = 4
     epochs: int = 10
-    first_epochs: int = 2
+    first_epochs: int = 8
     refine_epochs: int = 8
     batch: int = 2048
     rate: float = 2e-3
@@ -286,7 +286,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     report = report or (lambda step, done, total: None)
     start = load_model(config.start, task="identify")[0] if config.start else None
 
-    def fit(name, samples, layers, epochs, columns=None, begin=None):
+    def fit(name, samples, layers, epochs, columns=None, begin=None, residual=None):
         path = folder / f"{name}.npz"
         if path.exists():
             with np.load(path) as archive:
@@ -301,6 +301,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
             samples,
             layers,
             columns=columns,
+            residual=residual,
             start=begin,
             epochs=epochs,
             rate=config.rate,
@@ -340,9 +341,16 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     del samples
     networks = {"first": first, "full": full, "cut": cut}
     judged = draw("refine", _REFINE_SEEDS, config.refine_fields, sample_judged, networks)
-    refine = fit("refine", judged, [48], config.refine_epochs, begin=started("refine_"))
+    refine = fit(
+        "refine",
+        judged,
+        [48],
+        config.refine_epochs,
+        begin=started("refine_"),
+        residual=CENTRE_LOGIT,
+    )
     held_out = draw("held_out", _HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
-    logits = network_logits(refine, held_out)
+    logits = network_logits(refine, held_out, residual=CENTRE_LOGIT)
     area = config.held_out_fields * config.shape[0] * config.shape[1]
     table = fit_table(logits, held_out)
     fraction = float(held_out.weights[held_out.labels == 1].sum() / area)

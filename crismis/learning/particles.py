@@ -97,9 +97,11 @@ def _quick(rng, shape, count):
     c = np.repeat(np.concatenate(columns), copies) + sigma * rng.standard_normal(sigma.size)
     r, c = np.floor(r).astype(np.int64), np.floor(c).astype(np.int64)
     inside = (r >= 0) & (c >= 0) & (r < shape[0]) & (c < shape[1])
-    return np.bincount(
-        (r * shape[1] + c)[inside], weights[inside], minlength=shape[0] * shape[1]
-    ).reshape(shape)
+    return (
+        np.bincount((r * shape[1] + c)[inside], weights[inside], minlength=shape[0] * shape[1])
+        .reshape(shape)
+        .astype(float)
+    )
 
 
 def _track(rng, thickness, charge):

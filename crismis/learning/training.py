@@ -28,6 +28,7 @@ def fit_network(
     layers,
     *,
     columns=None,
+    residual=None,
     start=None,
     epochs=12,
     rate=2e-3,
@@ -47,6 +48,8 @@ def fit_network(
         Widths of the hidden layers.
     columns : ndarray, optional
         Which inputs the network sees; all by default.
+    residual : int, optional
+        Input to which the network's output is added.
     start : dict of str to ndarray, optional
         Arrays of an earlier fit to continue from.
     epochs, rate, batch, decay, seed
@@ -106,6 +109,8 @@ def fit_network(
                 (x - mean_t) * scale_t, network[0].weight[:, turn], network[0].bias
             )
             output = network[1:](hidden)[:, 0]
+            if residual is not None:
+                output = output + x[:, residual]
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
                 output, target[chosen], weight[chosen]
             )
@@ -199,15 +204,16 @@ def _load(torch, network, arrays, mean, scale):
             module.bias.copy_(torch.from_numpy(np.asarray(bias)))
 
 
-def network_logits(arrays, samples, columns=None):
-    """Logits of a fitted network for samples, in NumPy."""
+def network_logits(arrays, samples, columns=None, residual=None):
+    """Logits of a fitted network for samples, in NumPy; arguments as for `fit_network`."""
     columns = slice(None) if columns is None else columns
     x = np.concatenate(
         [samples.inputs[:, columns].astype(np.float32), samples.conditions[samples.field]], axis=1
     )
     layers = len(arrays) // 2
+    added = 0 if residual is None else x[:, residual]
     for i in range(1, layers + 1):
         x = x @ arrays[f"weights{i}"] + arrays[f"bias{i}"]
         if i < layers:
             x = np.maximum(x, 0)
-    return x[:, 0]
+    return x[:, 0] + added

@@ -340,7 +340,7 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, plane
         for (int l = 0; l < here; l++) {
             int64_t y = places[l] / p->width - HALO + row;
             int64_t x = places[l] % p->width - HALO + column;
-            out[y * im->columns + x] = calibrated(logit[l], m->table);
+            out[y * im->columns + x] = calibrated(near[places[l]] + logit[l], m->table);
         }
     }
     free(found);

@@ -4,7 +4,7 @@
 
 #include "judge.h"
 
-#define BOX_SAMPLES 1024
+#define BOX_SAMPLES 512
 
 /* k-th smallest value; reorders the array. */
 static float quickselect(float *a, int64_t n, int64_t k)
@@ -36,7 +36,7 @@ static float quickselect(float *a, int64_t n, int64_t k)
 static float middle_mean(float *a, int64_t n, double from, double to)
 {
     float high = quickselect(a, n, (int64_t)(to * (n - 1)));
-    float low = quickselect(a, n, (int64_t)(from * (n - 1)));
+    float low = from > 0 ? quickselect(a, n, (int64_t)(from * (n - 1))) : -INFINITY;
     double sum = 0;
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++)
@@ -63,14 +63,18 @@ static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t
                 int64_t at = y * columns + x;
                 if (bad[at]) continue;
                 values[n++] = data[at];
-                if (x + 1 < columns && !bad[at + 1]) steps[d++] = fabsf(data[at + 1] - data[at]);
+                /* Second differences, so that a slope does not count as noise. */
+                if (x > 0 && x + 1 < columns && !bad[at - 1] && !bad[at + 1])
+                    steps[d++] = fabsf(2 * data[at] - data[at - 1] - data[at + 1]);
+                else if (columns < 3 && x + 1 < columns && !bad[at + 1])
+                    steps[d++] = 1.7320508f * fabsf(data[at + 1] - data[at]);
             }
         int enough = 4 * n * skip > height * width && d > 0;
         level[m] = enough ? middle_mean(values, n, 0.35, 0.65) : NAN;
         /* 0.5586 = mean of a half-normal below its 80th percentile. */
-        noise[m] = enough ? middle_mean(steps, d, 0.0, 0.8) / (0.5586f * 1.41421356f) : NAN;
+        noise[m] = enough ? middle_mean(steps, d, 0.0, 0.8) / (0.5586f * 2.4494897f) : NAN;
         /* The same of the quietest 40 %, which hits and warm pixels hardly reach. */
-        core[m] = enough ? middle_mean(steps, d, 0.0, 0.4) / (0.2562f * 1.41421356f) : NAN;
+        core[m] = enough ? middle_mean(steps, d, 0.0, 0.4) / (0.2562f * 2.4494897f) : NAN;
     }
 }
 

@@ -1,0 +1,143 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+import itertools
+
+import numpy as np
+import pytest
+
+from crismis.identify import _kernels
+from crismis.identify.judge import Judge
+from crismis.identify.sampling import CONDITIONS, measure_scene, tiles
+from crismis.learning import dataset
+from crismis.learning.fields import random_field
+from crismis.learning.identification import FIRST_COLUMNS
+from crismis.learning.training import network_logits
+
+
+@pytest.fixture(scope="module")
+def field():
+    return random_field(11, "stars", shape=(150, 170))
+
+
+@pytest.fixture(scope="module")
+def scene(field):
+    return measure_scene(field.electrons, field.bad, field.gain, field.readnoise)
+
+
+def random_networks(seed=0):
+    rng = np.random.default_rng(seed)
+
+    def layer(a, b):
+        return (rng.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32)
+
+    def network(inputs, *hidden):
+        sizes = [inputs + CONDITIONS, *hidden, 1]
+        pairs = list(itertools.pairwise(sizes))
+        return {f"weights{i}": layer(a, b) for i, (a, b) in enumerate(pairs, 1)} | {
+            f"bias{i}": layer(1, b)[0] for i, (_, b) in enumerate(pairs, 1)
+        }
+
+    return (
+        network(_kernels.INPUTS_FIRST, 48),
+        network(_kernels.INPUTS, 96, 48),
+        network(_kernels.INPUTS_REFINE, 48),
+    )
+
+
+def as_judge(first, full, refine):
+    arrays = full | {f"first_{k}": v for k, v in first.items()}
+    arrays |= {f"refine_{k}": v for k, v in refine.items()}
+    arrays["table"] = np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32)
+    screen = {"floor_snr": dataset.FLOOR_SNR, "floor_peak": dataset.FLOOR_PEAK, "first_cut": -0.2}
+    return Judge(arrays, {"screen": screen})
+
+
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_kernels_agree_with_numpy(field, scene, target):
+    if target > _kernels.best_target():
+        pytest.skip("this processor lacks the instruction set")
+    first, full, refine = random_networks()
+    network = as_judge(first, full, refine).network(scene.conditions)
+    shape = field.electrons.shape
+    logits, out = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    scene.image.target = target
+    network.judge(scene.image, 0, 0, *shape, logits)
+    network.refine(scene.image, 0, 0, *shape, logits, out)
+    planes = scene.image.planes(0, 0, *shape)
+    places = dataset.candidates(planes, field.bad)
+
+    def samples(inputs):
+        n = len(inputs)
+        return dataset.Samples(inputs, scene.conditions[None], np.zeros(n, int), n, n)
+
+    seen = samples(dataset.gather(planes, places, scene.sigma_electrons))
+    passed = network_logits(first, seen, FIRST_COLUMNS)
+    y, x = np.divmod(places, planes.shape[2])
+    y, x = y - _kernels.REACH, x - _kernels.REACH
+    judged = logits[y, x] > _kernels.SCREENED_OUT
+    clear = abs(passed + 0.2) > 1e-3
+    assert np.array_equal(judged[clear], (passed > -0.2)[clear])
+    assert 0 < judged.sum() < len(places)
+    expected = np.clip(network_logits(full, seen), -15, None)
+    np.testing.assert_allclose(logits[y, x][judged], expected[judged], rtol=2e-3, atol=2e-3)
+    again = samples(dataset.gather_refine(planes, logits, places[judged], scene.sigma_electrons))
+    expected = 1 / (
+        1 + np.exp(-np.clip(network_logits(refine, again, residual=dataset.CENTRE_LOGIT), -16, 16))
+    )
+    np.testing.assert_allclose(out[y, x][judged], expected, rtol=3e-3, atol=3e-3)
+    unjudged = np.ones(shape, bool)
+    unjudged[y[judged], x[judged]] = False
+    assert (out[unjudged] == 0).all()
+
+
+@pytest.mark.parametrize("size", [17, 64, 256])
+def test_tiling_changes_no_bit(field, scene, size):
+    network = as_judge(*random_networks(3)).network(scene.conditions)
+    shape = field.electrons.shape
+    results = []
+    for split in (tiles(shape, 1000), tiles(shape, size)):
+        logits, out = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for tile in split:
+            network.judge(scene.image, *tile, logits)
+        for tile in split:
+            network.refine(scene.image, *tile, logits, out)
+        results.append(out)
+    assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize(
+    ("turns", "wide"), [(dataset.orientations, True), (dataset.orientations_refine, False)]
+)
+def test_orientations_are_those_of_the_image(field, turns, wide):
+    image = field.electrons
+    bad = np.zeros(image.shape, bool)
+    seen = {}
+    for flip in (False, True):
+        for k in range(4):
+            turned = np.rot90(image[:, ::-1] if flip else image, k)
+            place = np.zeros(image.shape, bool)
+            place[70, 81] = True
+            y, x = np.argwhere(np.rot90(place[:, ::-1] if flip else place, k))[0]
+            turned = np.ascontiguousarray(turned)
+            scene = measure_scene(turned, bad.reshape(turned.shape), 1.0, 5.0)
+            planes = scene.image.planes(0, 0, *turned.shape)
+            at = np.array([(y + _kernels.REACH) * planes.shape[2] + x + _kernels.REACH])
+            if wide:
+                seen[flip, k] = dataset.gather(planes, at, 5.0)[0]
+            else:
+                seen[flip, k] = dataset.gather_refine(planes, turned, at, 5.0)[0]
+    for row, (key, inputs) in zip(turns(), seen.items(), strict=True):
+        np.testing.assert_allclose(
+            seen[False, 0][row], inputs, rtol=0.02, atol=0.1, err_msg=str(key)
+        )
+
+
+def test_weights_of_samples_stand_for_all_candidates(field, scene):
+    planes = scene.image.planes(0, 0, *field.electrons.shape)
+    n = len(dataset.candidates(planes, field.bad)) - np.sum(
+        np.pad(field.labels, _kernels.REACH).ravel()[dataset.candidates(planes, field.bad)] == 2
+    )
+    drawn = [
+        dataset.sample_field(field, np.random.default_rng(s), hits=50, others=100).weights.sum()
+        for s in range(20)
+    ]
+    assert np.mean(drawn) == pytest.approx(n, rel=0.1)
