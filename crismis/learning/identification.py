@@ -20,6 +20,7 @@ from .training import fit_network, network_logits
 
 __all__ = ["IdentifyConfig", "train_identify"]
 
+_PATHS = ("footprints", "psfs", "start", "background_model")
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
 
 
@@ -112,11 +113,9 @@ class IdentifyConfig:
             raise ValueError(f"{path}: unknown keys {sorted(unknown)} in [identify]")
 
         def place(name):
-            if Path(name).is_absolute():
-                return name
             return str(path.parent / os.path.expandvars(name)) if name else ""
 
-        for key in ("footprints", "psfs", "start", "background_model"):
+        for key in _PATHS:
             if key in table:
                 table[key] = place(table[key])
         for entry in table.get("backgrounds", []):
@@ -389,7 +388,11 @@ def _card(config, cut, fraction, logits, held_out):
         "hit_fraction": fraction,
         "metrics": metrics,
         "metrics_on": "held-out simulated fields, judged candidates only",
-        "config": {k: v for k, v in asdict(config).items() if k != "backgrounds"},
+        "config": {
+            k: Path(v).name if k in _PATHS else v
+            for k, v in asdict(config).items()
+            if k != "backgrounds"
+        },
         "backgrounds": [Path(b["path"]).name for b in config.backgrounds],
     }
 
