@@ -85,7 +85,7 @@ def report_speed(repeats=3, share=50):
 
     def described():
         events = measure_events(labels, data)
-        describe(events.pixels, events.excess, events.columns)
+        describe(events)
 
     def photutils_table():
         SourceCatalog(part_data, SegmentationImage(part)).to_table(columns=names)
@@ -114,7 +114,7 @@ def report_speed(repeats=3, share=50):
 
 def _classified(labels, data):
     events = measure_events(labels, data)
-    features = describe(events.pixels, events.excess, events.columns)
+    features = describe(events)
     get_classifier().predict(features)
 
 

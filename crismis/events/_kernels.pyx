@@ -27,6 +27,7 @@ DEF N_FEATURES = 35
 DEF STEP = 12
 DEF DIAGONAL = 17
 DEF MAX_LAYERS = 512
+DEF BLOCK = 256
 DEF FLAT = 0.0833333333333333
 DEF SOFT = 0.02
 
@@ -118,28 +119,32 @@ def ring_statistics(
                         raise MemoryError("no memory for the surroundings of an event")
             memset(grid, 0, size)
             for reach in range(2):
-                n = 0
-                slope_y = slope_x = away = 0.0
+                i = inner if reach else outer
                 for p in range(starts[e], starts[e + 1]):
-                    i = inner if reach == 0 else outer
+                    xx = max(x[p] - i, x0)
+                    m = min(x[p] + i, x1) - xx + 1
                     for yy in range(max(y[p] - i, y0), min(y[p] + i, y1) + 1):
-                        for xx in range(max(x[p] - i, x0), min(x[p] + i, x1) + 1):
-                            cell = <Py_ssize_t>(yy - y0) * width + xx - x0
-                            if grid[cell]:
-                                continue
-                            grid[cell] = 1
-                            if labels[yy, xx] == 0 and bad[yy, xx] == 0:
-                                ring[n] = data[yy, xx]
-                                places[n] = cell
-                                n += 1
+                        memset(&grid[<Py_ssize_t>(yy - y0) * width + xx - x0], 1 + reach, m)
+            for reach in range(1, -1, -1):
+                n = 0
+                slope_y = slope_x = 0.0
+                cell = 0
+                for yy in range(y0, y1 + 1):
+                    for xx in range(x0, x1 + 1):
+                        if grid[cell] == 1 + reach and labels[yy, xx] == 0 and bad[yy, xx] == 0:
+                            ring[n] = data[yy, xx]
+                            places[n] = cell
+                            n += 1
+                        cell += 1
                 if n == 0:
                     continue
                 centre = median(ring, n)
-                if reach == 0:
+                if reach:
                     out[e, 2] = centre
                     continue
                 out[e, 0] = centre
-                out[e, 3] = select(ring, n, (9 * n) // 10) - centre
+                m = n // 2
+                out[e, 3] = select(ring + m, n - m, (9 * n) // 10 - m) - centre
                 for m in range(n):
                     yy, xx = <int>(places[m] // width) + y0, <int>(places[m] % width) + x0
                     dy, dx = yy - middle_y, xx - middle_x
@@ -527,7 +532,7 @@ def level_descriptors(
     Returns an array of shape (n_events, n_levels, n_features); see `LEVEL_FEATURES`.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
-    cdef int n_levels = len(LEVELS), level, i, y0, y1, x0, x1
+    cdef int n_levels = len(LEVELS), level, before = 0, i, y0, y1, x0, x1
     cdef double peak
     cdef double[::1] levels = np.array(LEVELS)
     result = np.zeros((n_events, n_levels, N_FEATURES), dtype=np.float32)
@@ -572,7 +577,11 @@ def level_descriptors(
                     s.q[i] = max(excess[p], 1e-3 * peak) if peak > 0 else 1.0
                     s.grid[s.cell[i]] = i + 1
                     s.n += 1
-                describe_level(&s, &out[e, level, 0])
+                if level and s.n == before:
+                    out[e, level] = out[e, level - 1]
+                else:
+                    before = s.n
+                    describe_level(&s, &out[e, level, 0])
                 memset(s.grid, 0, <Py_ssize_t>s.height * s.width * sizeof(int))
     return result
 
@@ -594,22 +603,23 @@ def forest_scores(
     node with feature -1 is a leaf and its left child the row of its values. A tree with an
     output of its own (not -1) has one value per leaf, else a leaf has one per output.
     """
-    cdef Py_ssize_t n = features.shape[0], i, t
+    cdef Py_ssize_t n = features.shape[0], first, i, t
     cdef int node, k
     cdef const float* row
     result = np.zeros((n, n_outputs))
     cdef double[:, ::1] out = result
     with nogil:
-        for t in range(roots.shape[0]):
-            for i in range(n):
-                node = roots[t]
-                row = &features[i, 0]
-                while feature[node] >= 0:
-                    node = left[node] if row[feature[node]] <= threshold[node] else right[node]
-                node = left[node]
-                if output[t] >= 0:
-                    out[i, output[t]] += leaves[node, 0]
-                else:
-                    for k in range(n_outputs):
-                        out[i, k] += leaves[node, k]
+        for first in range(0, n, BLOCK):
+            for t in range(roots.shape[0]):
+                for i in range(first, min(first + BLOCK, n)):
+                    node = roots[t]
+                    row = &features[i, 0]
+                    while feature[node] >= 0:
+                        node = left[node] if row[feature[node]] <= threshold[node] else right[node]
+                    node = left[node]
+                    if output[t] >= 0:
+                        out[i, output[t]] += leaves[node, 0]
+                    else:
+                        for k in range(n_outputs):
+                            out[i, k] += leaves[node, k]
     return result

@@ -53,6 +53,9 @@ _ORDER = [
     "category_probability",
     "flags",
     "curvature",
+    "straightness",
+    "n_branches",
+    "n_prongs",
     "skewness",
     "kurtosis",
     "background",
@@ -169,7 +172,7 @@ def _name(events, ccd, electrons_per_unit, classifier):
     """Category and its probability for each event."""
     classifier = get_classifier(classifier)
     stopping = relative_stopping(events.columns, electrons_per_unit, get_detector(ccd))
-    features = describe(events.pixels, events.excess, events.columns, stopping)
+    features = describe(events, stopping)
     probability = classifier.predict_proba(features) if len(features) else features
     unknown_below = getattr(classifier, "unknown_below", THRESHOLD)
     category, most = decide(probability, classifier.classes_, unknown_below)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..silicon import DENSITY, MINIMUM_STOPPING_POWER, PAIR_ENERGY
-from ._kernels import LEVEL_FEATURES, LEVELS, level_descriptors
+from ._kernels import LEVEL_FEATURES, LEVELS
 
 __all__ = ["FEATURES", "describe", "relative_stopping"]
 
@@ -70,17 +70,13 @@ def relative_stopping(columns, electrons_per_unit, detector):
     return columns["charge"] * electrons_per_unit / path / minimum
 
 
-def describe(pixels, excess, columns, stopping=None):
+def describe(events, stopping=None):
     """Describe events for the classifier.
 
     Parameters
     ----------
-    pixels : `Footprints`
-        The events.
-    excess : ndarray, shape (n_pixels,)
-        Charge above the local background per pixel, in the unit of ``columns["noise"]``.
-    columns : dict of str to ndarray
-        Result of `measure`.
+    events : `Events`
+        Result of `measure_events`.
     stopping : ndarray, shape (n_events,), optional
         Result of `relative_stopping`.
 
@@ -90,14 +86,13 @@ def describe(pixels, excess, columns, stopping=None):
         In pixels and signal-to-noise ratios, so that they do not depend on the gain and
         little on the size of the pixels; equal for an event turned by 90 degrees or mirrored.
     """
-    if len(pixels) == 0:
+    if len(events.pixels) == 0:
         return np.zeros((0, len(FEATURES)), np.float32)
-    levels = level_descriptors(excess.astype(np.float32), pixels.y, pixels.x, pixels.starts)
-    shape = _shape(pixels, excess, columns)
-    shape.append(_log_stopping(stopping, len(pixels)))
+    shape = _shape(events.pixels, events.excess, events.columns)
+    shape.append(_log_stopping(stopping, len(events.pixels)))
     shape = np.column_stack(shape).astype(np.float32)
     # Rounded, so that the order of a sum cannot decide which way a tree sends a turned event.
-    return np.round(np.hstack([shape, levels.reshape(len(pixels), -1)]), 4)
+    return np.round(np.hstack([shape, events.levels.reshape(len(events.pixels), -1)]), 4)
 
 
 def _shape(pixels, excess, columns):

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._kernels import ring_statistics
+from ._kernels import LEVEL_FEATURES, level_descriptors, ring_statistics
 from .footprints import Footprints
 
 __all__ = ["measure"]
 
+SHORTEST_BRANCH = 2.5
+"""Pixels, beyond the width of the event, from which a branch is no roughness of its edge."""
 RING = (1, 4)
 """Local background: pixels farther than 1 and not farther than 4 pixels from the event."""
 
@@ -48,6 +50,11 @@ def measure(labels, data, *, bad=None, probability=None):
         ``curvature``: of the charge-weighted parabola through the event, 1 / pixel;
         ``skewness`` (absolute: the sign of the direction has no meaning) and ``kurtosis`` of
         the charge along the orientation, 0 and 1.8 for an even line;
+        ``straightness``: distance of the ends over the length of the way between them, through
+        the centres of charge of layers 1.5 pixels thick; ``n_branches``: ways that leave it, at
+        most three, longer than 2.5 pixels and twice the mean distance of pixels from the
+        skeleton; ``n_prongs``: ends of the skeleton, 2 for a plain track, 0 for one or two pixels;
+
         ``probability``: mean over the pixels, NaN without probabilities;
 
         ``background``, ``noise``: median and 1.4826 x median absolute deviation of the
@@ -84,10 +91,11 @@ def measure(labels, data, *, bad=None, probability=None):
 
 @dataclass(frozen=True)
 class Events:
-    """Measured events: their pixels, the charge above background of each, and the columns."""
+    """Measured events: pixels, charge above background of each, skeleton by level, columns."""
 
     pixels: Footprints
     excess: np.ndarray
+    levels: np.ndarray
     columns: dict
 
 
@@ -109,9 +117,10 @@ def measure_events(labels, data, *, bad=None, probability=None):
     around = _surroundings(pixels, values, labels, unusable)
     excess = data[pixels.y, pixels.x].astype(float) - pixels.spread(around["background"])
     excess[unusable[pixels.y, pixels.x]] = 0.0
-    columns = measure_footprints(pixels, excess)
+    levels = level_descriptors(excess.astype(np.float32), pixels.y, pixels.x, pixels.starts)
+    columns = measure_footprints(pixels, excess) | _skeleton(pixels, levels[:, 0])
     columns["probability"] = _mean_probability(pixels, probability)
-    return Events(pixels, excess, columns | around)
+    return Events(pixels, excess, levels, columns | around)
 
 
 def measure_footprints(pixels, excess):
@@ -188,6 +197,18 @@ def _along(pixels, weight, u, v):
         "curvature": np.where(usable, bend / np.where(usable, lever, 1.0), 0.0),
         "skewness": np.abs(m3) / extended**1.5,
         "kurtosis": m4 / extended**2,
+    }
+
+
+def _skeleton(pixels, level):
+    """Straightness and prongs of the way through each event."""
+    branches = level[:, [LEVEL_FEATURES.index(f"branch_{k}") for k in (1, 2, 3)]]
+    thick = level[:, [LEVEL_FEATURES.index("half_width")]]
+    n_branches = np.count_nonzero(branches > SHORTEST_BRANCH + 2 * thick, axis=1)
+    return {
+        "straightness": level[:, LEVEL_FEATURES.index("straightness")].astype(float),
+        "n_branches": n_branches,
+        "n_prongs": np.where(pixels.n_pixels > 2, n_branches + 2, 0),
     }
 
 

@@ -348,7 +348,7 @@ def describe_cutout(image, hits=None):
     if not labels.any():
         raise ValueError("a cut-out holds no hit; give its hits, or leave it out")
     events = measure_events(labels, np.asarray(image))
-    features = describe(events.pixels, events.excess, events.columns)
+    features = describe(events)
     return features[np.argmax(events.columns["n_pixels"])]
 
 
@@ -437,7 +437,7 @@ def _describe_labels(path, wanted):
     stopping = relative_stopping(
         events.columns, scale if unit == u.electron else np.nan, get_detector(ccd)
     )
-    features = describe(events.pixels, events.excess, events.columns, stopping)
+    features = describe(events, stopping)
     lost = np.setdiff1d(wanted, events.pixels.labels)
     if lost.size:
         raise ValueError(f"{path}: holds no event {lost[0]}")

@@ -212,7 +212,7 @@ def _simulate_image(camera, particles, rng):
     keep = truth != ""
     columns = events.columns
     return EventSample(
-        features=describe(events.pixels, events.excess, columns, stopping)[keep],
+        features=describe(events, stopping)[keep],
         category=truth[keep],
         n_pixels=columns["n_pixels"][keep],
         snr=(columns["charge"] / columns["n_pixels"] / np.maximum(columns["noise"], 1e-6))[keep],

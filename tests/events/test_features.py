@@ -27,7 +27,7 @@ def described(image, threshold=8):
     labels = segment(image > threshold, bridge=False, deblend=False)
     events = measure_events(labels, image)
     largest = np.argmax(events.columns["n_pixels"])
-    return describe(events.pixels, events.excess, events.columns)[largest]
+    return describe(events)[largest]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -101,7 +101,7 @@ def test_scaling_the_charge_changes_nothing():
 
 def test_no_events():
     events = measure_events(np.zeros((4, 4), int), np.zeros((4, 4)))
-    assert describe(events.pixels, events.excess, events.columns).shape == (0, len(FEATURES))
+    assert describe(events).shape == (0, len(FEATURES))
 
 
 def test_stopping_of_a_minimum_ionizing_particle():

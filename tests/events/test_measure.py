@@ -74,6 +74,34 @@ def test_curvature_of_a_circular_arc():
     assert event["curvature"][0] == pytest.approx(1 / 40, rel=0.15)
 
 
+def test_straightness_and_prongs_of_a_line_a_corner_and_a_cross():
+    labels = np.zeros((40, 80), int)
+    labels[20, 5:25] = 1
+    labels[5, 30:46] = labels[5:21, 45] = 2
+    labels[20, 50:71] = labels[10:31, 60] = 3
+    labels[35, 5] = 4
+    event = measure(labels, labels.astype(float))
+    assert event["straightness"][0] == pytest.approx(1)
+    assert event["straightness"][1] == pytest.approx(np.sqrt(0.5), abs=0.05)
+    assert event["n_branches"].tolist() == [0, 0, 2, 0]
+    assert event["n_prongs"].tolist() == [2, 2, 4, 0]
+
+
+def test_orientation_and_length_as_scikit_image_defines_them(field):
+    from skimage.measure import regionprops_table
+
+    labels = field[1]
+    even = (labels > 0) * 5.0
+    ours = measure(labels, even)
+    theirs = regionprops_table(labels, properties=("area", "centroid", "orientation"))
+    np.testing.assert_array_equal(ours["n_pixels"], theirs["area"])
+    np.testing.assert_allclose(ours["x_centroid"], theirs["centroid-1"])
+    np.testing.assert_allclose(ours["y_centroid"], theirs["centroid-0"])
+    long = ours["elongation"] > 1.2
+    turn = np.deg2rad(ours["orientation"]) + theirs["orientation"] - np.pi / 2
+    np.testing.assert_allclose(np.sin(turn[long]), 0, atol=1e-6)
+
+
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="probability has shape"):
         measure(np.zeros((3, 3), int), np.zeros((3, 3)), probability=np.zeros(3))
