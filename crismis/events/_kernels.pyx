@@ -61,9 +61,12 @@ cdef float select(float* values, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
 
 cdef float median(float* values, Py_ssize_t n) noexcept nogil:
     cdef float upper = select(values, n, n // 2), lower
+    cdef Py_ssize_t i
     if n % 2:
         return upper
-    lower = select(values, n, n // 2 - 1)
+    lower = values[0]
+    for i in range(1, n // 2):
+        lower = max(lower, values[i])
     return (lower + upper) / 2
 
 
