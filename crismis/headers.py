@@ -260,12 +260,7 @@ def _earlier(date, seconds):
 
 
 def _product(header):
-    steps = []
-    if header.get("CRCLEAN") is True:
-        steps.append("cleaned")
-    if (_positive(header, ("NCOMBINE",)) or 1) > 1:
-        steps.append("stacked")
-    return "+".join(steps)
+    return "stacked" if (_positive(header, ("NCOMBINE",)) or 1) > 1 else ""
 
 
 def _is(keyword, *values):
