@@ -49,7 +49,99 @@ def cosmicray_lacosmic(
     grow=0.0,
     add_keyword=True,
 ):
-    """Find cosmic-ray hits with L.A.Cosmic."""
+    """Find the cosmic-ray hits of an image with L.A.Cosmic, and repair them.
+
+    The keywords and defaults are those of `ccdproc.cosmicray_lacosmic` 2.5, except that the gain
+    is not applied to the data. On finite, unmasked images the mask more than 16 pixels from
+    an edge is that of ccdproc, bit for bit (up to 67 million pixels; larger images are judged
+    in tiles). Nearer to an edge the image is mirrored; bad pixels are filled from their
+    neighbours, so that hits beside them are found.
+
+    Parameters
+    ----------
+    ccd : `~astropy.nddata.CCDData` or ndarray
+        A two-dimensional image in any unit. Masked, NaN and infinite pixels are left as they
+        are and never flagged.
+    sigclip : float, optional
+        Limit of Laplacian to noise.
+    sigfrac : float, optional
+        Fraction of ``sigclip`` that is enough for neighbours of hits.
+    objlim : float, optional
+        Least contrast between Laplacian and fine structure.
+    gain : float, `~astropy.units.Quantity`, str or `ccdproc.Keyword`, optional
+        Electrons per data unit if a plain number, or the header keyword that holds it; `None`
+        lets header or detector tell.
+    readnoise : float, `~astropy.units.Quantity`, str or `ccdproc.Keyword`, optional
+        Read noise, in electrons if a plain number; `None` as for the gain.
+    satlevel : float, optional
+        Saturation level in electrons.
+    pssl : float, optional
+        Sky level that was subtracted, in data units (deprecated in ccdproc).
+    niter : int, optional
+        Number of iterations.
+    sepmed : bool, optional
+        Use the separable median.
+    cleantype : {"meanmask", "medmask", "median", "idw"}, optional
+        How astroscrappy repairs hits.
+    fsmode : {"median", "convolve"}, optional
+        How the fine structure image is made.
+    psfmodel : {"gauss", "gaussx", "gaussy", "moffat"}, optional
+        Model of the point-spread function for ``fsmode="convolve"``.
+    psffwhm : float, optional
+        Its width in pixels.
+    psfsize : int, optional
+        Width of its kernel in pixels, odd.
+    psfk : ndarray, optional
+        The kernel itself.
+    psfbeta : float, optional
+        Exponent of the Moffat model.
+    verbose : bool, optional
+        Print astroscrappy's progress.
+    gain_apply : bool, optional
+        Return data and uncertainty in electrons.
+    inbkg, invar : array, `~astropy.units.Quantity` or `~astropy.nddata.NDData`, optional
+        Known background and variance, in the unit of the data and its square.
+    detector : str or `crismis.Detector`, optional
+        By default the image's header names it.
+    mask : ndarray of bool, optional
+        Pixels to leave out besides those that the image masks.
+    exposure_time : float or `~astropy.units.Quantity`, optional
+        Seconds if a plain number; needed for rates without it in the header.
+    repair : bool or {"interpolate", "median", "noise"}, optional
+        `True` repairs by ``cleantype`` (pixels that only ``grow`` adds are interpolated), a
+        name as `crismis.cosmicray_learned` does, `False` or `None` not at all.
+    grow : float, optional
+        Radius in pixels by which hits are grown.
+    add_keyword : bool, str, `ccdproc.Keyword` or dict, optional
+        What to log in the metadata, as for the steps of ccdproc.
+
+    Returns
+    -------
+    `crismis.CosmicRayCCDData` or tuple of ndarray
+        As `crismis.cosmicray_learned`, without a probability.
+
+    Raises
+    ------
+    TypeError
+        If ``ccd`` is neither a CCDData nor an array, or holds no real numbers.
+    ValueError
+        As for `crismis.cosmicray_learned`, and if gain or read noise remain unknown.
+
+    References
+    ----------
+    van Dokkum 2001, PASP 113, 1420; McCully et al. 2018, astroscrappy,
+    https://doi.org/10.5281/zenodo.1482019
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis import cosmicray_lacosmic
+    >>> image = np.random.default_rng(1).normal(100, 11, (64, 64))
+    >>> image[0, 20] += 3000
+    >>> cleaned, mask = cosmicray_lacosmic(image, readnoise=5.0)
+    >>> bool(mask[0, 20]), bool(cleaned[0, 20] < 130)
+    (True, True)
+    """
     arguments = {k: v for k, v in locals().items() if k not in ("ccd", "add_keyword")}
     method = repair_method(repair, "cleantype")
     frame = prepare(
