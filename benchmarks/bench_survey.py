@@ -105,38 +105,54 @@ class Pool:
         self.cluster.close()
 
 
+def processor_seconds(client):
+    """Processor time used by all workers so far, and by this process."""
+    return sum(client.run(time.process_time).values()), time.process_time()
+
+
 def throughput(folder, sizes, products):
-    """Images per second with 1 and 2 workers of one kernel thread each."""
+    """Images per second with 1 and 2 workers of one kernel thread each.
+
+    Beside the wall clock, which other work on the machine disturbs: processor time per image.
+    Two workers that get in each other's way (memory, locks, the engine) need more of it.
+    """
     rows = []
     for size in sizes:
         count = {512: 240, 1024: 120, 2048: 48, 4096: 12}[size]
         frames = folder / f"frames{size}"
         if not frames.exists():
             write_frames(frames, size, count)
-        seconds = {}
+        seconds, processor, engine = {}, {}, {}
         for workers in (1, 2):
             with Pool(workers) as client:
                 options = {"cleaned": products, "n_threads": 1}
-                timed_run(
-                    sorted(frames.iterdir())[: 4 * workers], folder / "warm", client, **options
-                )
+                warm = sorted(frames.iterdir())[: 4 * workers]
+                timed_run(warm, folder / "warm", client, **options)
+                before = processor_seconds(client)
                 runs = [timed_run(frames, folder / "out", client, **options)[1] for _ in range(3)]
+                after = processor_seconds(client)
                 seconds[workers] = min(runs)
+                processor[workers] = (after[0] - before[0]) / 3 / count
+                engine[workers] = (after[1] - before[1]) / 3 / count
         for workers in (1, 2):
             rate = count / seconds[workers]
-            rows.append(
-                {
-                    "size": size,
-                    "workers": workers,
-                    "cleaned": products,
-                    "images_per_s": rate,
-                    "mpix_per_s": rate * size * size / 1e6,
-                    "efficiency": seconds[1] / seconds[workers] / workers,
-                }
-            )
+            row = {
+                "size": size,
+                "workers": workers,
+                "cleaned": products,
+                "images_per_s": rate,
+                "mpix_per_s": rate * size * size / 1e6,
+                "efficiency": seconds[1] / seconds[workers] / workers,
+                "worker_cpu_ms": processor[workers] * 1e3,
+                "engine_cpu_ms": engine[workers] * 1e3,
+                "efficiency_cpu": processor[1] / processor[workers],
+            }
+            rows.append(row)
             print(
                 f"{size:5d}^2  {workers} worker(s)  cleaned={products!s:5}  {rate:8.2f} images/s "
-                f"{rows[-1]['mpix_per_s']:8.2f} Mpix/s  efficiency {rows[-1]['efficiency']:.2f}",
+                f"{row['mpix_per_s']:8.2f} Mpix/s  efficiency {row['efficiency']:.2f}  processor "
+                f"{row['worker_cpu_ms']:.0f} ms per image ({row['efficiency_cpu']:.2f}), engine "
+                f"{row['engine_cpu_ms']:.1f} ms",
                 flush=True,
             )
     return rows
@@ -169,18 +185,19 @@ def overhead(folder, count=400):
         if workers:
             with Pool(1) as client:
                 timed_run(sorted(frames.iterdir())[:20], folder / "warm", client)
+                start = time.process_time()
                 _, seconds = timed_run(frames, folder / "out", client)
+                engine = time.process_time() - start
         else:
             _, seconds = timed_run(frames, folder / "out", None, workers=0)
+            engine = None
         rows = crismis.Catalog(folder / "out").exposures
         parts = ("read_time", "identify_time", "categorize_time", "write_time")
         work = sum(rows[part].to_value("s").sum() for part in parts)
         result[name] = {"engine_ms": (seconds - work) / count * 1e3, "work_ms": work / count * 1e3}
-        print(
-            f"{name:13} engine {result[name]['engine_ms']:.2f} ms per image beside "
-            f"{result[name]['work_ms']:.2f} ms of work (64^2 frames)",
-            flush=True,
-        )
+        if engine is not None:
+            result[name]["engine_cpu_ms"] = engine / count * 1e3
+        print(name, {key: round(value, 2) for key, value in result[name].items()}, flush=True)
     return result
 
 
