@@ -193,7 +193,7 @@ def overhead(folder, count=400):
             engine = None
         rows = crismis.Catalog(folder / "out").exposures
         parts = ("read_time", "identify_time", "categorize_time", "write_time")
-        work = sum(rows[part].to_value("s").sum() for part in parts)
+        work = float(sum(rows[part].to_value("s").sum() for part in parts))
         result[name] = {"engine_ms": (seconds - work) / count * 1e3, "work_ms": work / count * 1e3}
         if engine is not None:
             result[name]["engine_cpu_ms"] = engine / count * 1e3
@@ -404,7 +404,7 @@ def main():
             else:
                 figures[part] = {"kinds": kinds, "overhead": overhead, "plan": plan}[part](folder)
             if options.json:
-                options.json.write_text(json.dumps(figures, indent=1))
+                options.json.write_text(json.dumps(figures, indent=1, default=float))
 
 
 if __name__ == "__main__":

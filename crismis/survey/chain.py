@@ -177,7 +177,7 @@ def _process_image(ccd, row, names, output, settings):
     clock = [time.perf_counter()]
     with _Notes() as notes:
         detector = get_detector(settings.options.get("detector") or ccd)
-        found = _identify(ccd, settings)
+        found = _identify(ccd, settings, detector)
         clock.append(time.perf_counter())
         found = categorize_cosmicrays(found, classifier=settings.classifier)
         found = measure_tracks(found, detector=detector)
@@ -204,11 +204,21 @@ def _process_image(ccd, row, names, output, settings):
     return row, _event_columns(found.events, row)
 
 
-def _identify(ccd, settings):
+def _identify(ccd, settings, detector):
     from ..identify import cosmicray_lacosmic, cosmicray_learned
 
-    function = {"learned": cosmicray_learned, "lacosmic": cosmicray_lacosmic}[settings.method]
-    return function(ccd, **settings.options)
+    if settings.method == "learned":
+        return cosmicray_learned(ccd, **settings.options)
+    facts = Facts.from_header(ccd.meta)
+    options = {
+        name: number
+        for name in ("gain", "readnoise")
+        if (number := _known(getattr(facts, name), detector and getattr(detector, name)))
+    } | {k: v for k, v in settings.options.items() if k != "detector"}
+    found = cosmicray_lacosmic(ccd, **options)
+    if "gain" not in options:  # then L.A.Cosmic assumed one, which is no calibration
+        found.meta.pop("CRGAIN", None)
+    return found
 
 
 def _describe_image(ccd, found, detector):
@@ -254,10 +264,7 @@ _RATE = ("live_area", "live_time", "rate", "rate_lower", "rate_upper", "lost_fra
 def _event_columns(events, row):
     columns = {name: events[name] for name in events.colnames}
     if events["charge"].unit != u.electron:
-        for name in ("charge", "peak"):
-            columns[f"{name}_dn"] = columns.pop(name).value
-        for name in ("background", "noise"):
-            columns.pop(name, None)
+        columns |= {f"{name}_dn": events[name].value for name in ("charge", "peak")}
     constant = {name: row[name] for name in ("exposure_id", "date", "instrument")}
     return columns | constant
 
@@ -274,6 +281,8 @@ def _arrow_column(columns, field, n):
     if np.ndim(values) == 0:
         return pa.repeat(pa.scalar(values, field.type), n)
     if isinstance(values, u.Quantity) and values.unit != u.dimensionless_unscaled:
+        if not values.unit.is_equivalent(_UNITS[field.name]):  # electrons of an unknown gain
+            return pa.nulls(n, field.type)
         values = values.to_value(_UNITS[field.name])
     values = np.asarray(values)
     if values.dtype.kind == "f":

@@ -180,6 +180,19 @@ def test_several_images_of_a_file_are_rows_of_their_own(tmp_path):
     ]
 
 
+def test_charge_of_unknown_gain_is_kept_in_data_numbers(tmp_path):
+    from .conftest import frame
+
+    fits.writeto(tmp_path / "dn.fits", frame(1), fits.Header({"BUNIT": "adu"}))
+    run(tmp_path / "dn.fits", tmp_path / "out")
+    assert np.isnan(Catalog(tmp_path / "out").exposures["gain"].value).all()
+    events = Catalog(tmp_path / "out").events
+    assert len(events) >= 3
+    assert np.isnan(events["charge"].value).all()
+    assert np.isnan(events["deposited_charge"].value).all()
+    assert (events["charge_dn"].value > 1000).all()
+
+
 def test_overlay_is_drawn_and_replaced_only_if_ours(archive, tmp_path):
     def draw(ccd, file):
         from matplotlib.image import imsave
