@@ -122,7 +122,7 @@ class CosmicRayCCDData(CCDData):
         """Boolean image of the hits alone, without other masked pixels."""
         if self.flags is None:
             raise ValueError("flags are not set: run cosmicray_learned or cosmicray_lacosmic first")
-        return (self.flags & Flag.HIT) != 0
+        return self._flagged(Flag.HIT)
 
     @property
     def replaced(self):
@@ -155,7 +155,11 @@ class CosmicRayCCDData(CCDData):
     def _repaired(self):
         if self.flags is None:
             return np.zeros(self.data.shape, bool)
-        return (self.flags & Flag.REPAIRED) != 0
+        return self._flagged(Flag.REPAIRED)
+
+    def _flagged(self, bit):
+        chosen = self.flags & np.uint8(bit)  # one plane of memory, whatever the image's size
+        return np.not_equal(chosen, 0, out=chosen.view(bool))
 
     def _slice(self, item):
         kwargs = super()._slice(item)

@@ -483,7 +483,7 @@ def _as_array(image, frame, data, hits, gain_apply):
 
 def _joined_mask(image, hits):
     own = _own_mask(image)
-    return hits.copy() if own is None else hits | np.asarray(own, dtype=bool)
+    return hits if own is None else hits | np.asarray(own, dtype=bool)
 
 
 def _uncertainty(image, frame, hits, variance, gain_apply):
@@ -524,7 +524,7 @@ def _edges(bad):
 
 def _replaced(image, out, factor):
     original = image.original if isinstance(image, CosmicRayCCDData) else image.data
-    values = original[(out.flags & Flag.REPAIRED) != 0]
+    values = original[out._repaired()]
     return values.astype(out.data.dtype) if factor == 1.0 else values * out.data.dtype.type(factor)
 
 
