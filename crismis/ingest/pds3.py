@@ -44,6 +44,9 @@ _CONSTANTS = (
     "CORE_LOW_INSTR_SATURATION",
     "CORE_LOW_REPR_SATURATION",
 )
+# Values of SAMPLE_BIT_MODE_ID by which rovers and orbiters squeeze twelve bits into eight;
+# their labels do not give the tables.
+_COMPANDED = ("LUT", "SQROOT")
 _NO_UNIT = {"", "N/A", "UNK", "NULL", "RAW_INSTRUMENT_COUNT"}
 
 
@@ -255,6 +258,9 @@ def _plane(label, block, data, missing):
     bits = block.get("SAMPLE_BIT_MASK")
     if isinstance(bits, int) and data.dtype.kind in "iu" and 0 < bits < 1 << 62:
         found.hide((data.astype(np.int64) & ~bits) != 0)
+    mode = str(found.label.get("SAMPLE_BIT_MODE_ID", "")).upper()
+    if mode.startswith(_COMPANDED) and data.dtype == np.uint8:
+        found.recode("companded")
     if label.find("IMAGE_MAP_PROJECTION") is not None:
         found.note("resampled")
     unit = str(block.get("UNIT", "")).strip()

@@ -124,6 +124,16 @@ def test_pds3_type_of_another_machine_goes_to_pdr(tmp_path):
     assert_array_equal(crismis.read(put(tmp_path / "a.img", content)).data, [[1.0, -2.0]])
 
 
+@pytest.mark.parametrize("mode", ["LUT3", "SQROOT"])
+def test_companded_pds3_says_so(tmp_path, image, mode):
+    keywords = [f"SAMPLE_BIT_MODE_ID = {mode}"]
+    path = tmp_path / "a.img"
+    squeezed = crismis.read(put(path, pds3_bytes(image.astype(np.uint8), keywords=keywords)))
+    assert squeezed.meta["CRCODING"] == "companded"
+    whole = crismis.read(put(path, pds3_bytes(image.astype(">u2"), keywords=keywords)))
+    assert "CRCODING" not in whole.meta
+
+
 def test_map_projected_images_are_resampled(tmp_path, image):
     keywords = ["OBJECT = IMAGE_MAP_PROJECTION", "MAP_SCALE = 1.0", "END_OBJECT"]
     path = put(tmp_path / "a.img", pds3_bytes(image.astype(">u2"), keywords=keywords))
