@@ -1,0 +1,31 @@
+"""The picture of the landing page: simulated, identified, categorized and drawn at build time."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import crismis
+from crismis import Detector
+from crismis.simulate import scenes
+from crismis.view import plot_overlay
+
+detector = Detector("example", pitch=15.0, thickness=40.0, gain=1.0, readnoise=5.0, diffusion=5.0)
+scene = 60 + scenes.random_field(
+    (360, 560), np.random.default_rng(4), n_stars=40, n_galaxies=60, psf=scenes.Psf.moffat(2.2)
+)
+image = crismis.simulate_exposure(
+    detector,
+    500.0,
+    scene=scene,
+    particles="space-minimum",
+    n_events=130,
+    shape=scene.shape,
+    unit="electron",
+    seed=11,
+)
+found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(image))
+found.data[...] = image.data  # show the hits, not their repair
+
+figure = plt.figure(figsize=(9.5, 4.9))
+ax = figure.add_subplot()
+plot_overlay(found, ax, margin=2)
+ax.set(xticks=[], yticks=[])
