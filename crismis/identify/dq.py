@@ -25,7 +25,7 @@ def flag_hits(path, output, *, bit=None, overwrite=False, **options):
         The copy, or a folder for it. A ``.gz`` is left off its name.
     bit : int, optional
         Value of the bit to set. By default that of the instrument, see
-        `crismis.identify.masks.DQ_BITS`.
+        ``crismis.identify.masks.DQ_BITS``.
     overwrite : bool, optional
         Replace an existing copy.
     **options
