@@ -10,10 +10,12 @@ __all__ = [
     "FANO_FACTOR",
     "MINIMUM_STOPPING_POWER",
     "PAIR_ENERGY",
+    "RELATIVE_PERMITTIVITY",
     "attenuation",
     "band_gap",
     "pair_energy",
     "photoabsorption",
+    "repulsion_length",
 ]
 
 ATOMIC_NUMBER = 14
@@ -34,6 +36,9 @@ MINIMUM_STOPPING_POWER = 1.664
 PAIR_ENERGY = 3.65
 """Mean energy per electron-hole pair at 300 K in eV (Scholze et al. 1998,
 J. Appl. Phys. 84, 2926)."""
+
+RELATIVE_PERMITTIVITY = 11.7
+"""Static relative permittivity (Sze and Ng 2007, *Physics of Semiconductor Devices*)."""
 
 FANO_FACTOR = 0.115
 """Variance over mean of the number of pairs (Alig et al. 1980, Phys. Rev. B 22, 5565)."""
@@ -117,6 +122,28 @@ def pair_energy(temperature=None):
     value = PAIR_ENERGY + 2.8 * (band_gap(temperature) - band_gap(300.0))
     value = np.where(np.isnan(value), PAIR_ENERGY, value)
     return float(value) if value.ndim == 0 else value
+
+
+def repulsion_length(temperature):
+    """Distance at which two electrons in silicon repel each other with the thermal energy.
+
+    Parameters
+    ----------
+    temperature : float
+        Kelvin.
+
+    Returns
+    -------
+    float
+        Micrometres.
+
+    Examples
+    --------
+    >>> from crismis.silicon import repulsion_length
+    >>> round(repulsion_length(173.0), 5)
+    0.00826
+    """
+    return 16.7101 / (RELATIVE_PERMITTIVITY * temperature)
 
 
 def photoabsorption(energy):

@@ -11,6 +11,7 @@ cdef enum:
     NORMAL_REACH = 4
     STACK = 4096
     RECORD = 8
+    GRAINS = 64
 
 cdef double ELECTRON = 0.51099895
 cdef double RUTHERFORD = 17.82
@@ -36,6 +37,14 @@ cdef struct Particle:
     double mass
     double charge
 
+cdef struct Cloud:
+    double x
+    double y
+    double z
+    double along
+    double before
+    double charge
+
 cdef struct Pixels:
     int64_t* index
     float* charge
@@ -49,7 +58,12 @@ cdef struct World:
     double column_pitch
     double thickness
     double* spread
+    double* drift
     int64_t n_spread
+    double repulsion
+    Cloud* clouds
+    int64_t n_clouds
+    int64_t room_clouds
     double pair_energy
     double fano
     double* normal
@@ -74,6 +88,7 @@ cdef struct World:
     int failed
 
 cdef struct Trace:
+    double way
     double deposited
     double path
     double arc
@@ -168,18 +183,20 @@ cdef inline void touch(World* w, int64_t row, int64_t column, double charge) noe
     w.canvas[place] += <float>charge
 
 
-cdef void spread(World* w, double x, double y, double z, double charge) noexcept nogil:
+cdef inline double width(World* w, double* table, double z) noexcept nogil:
+    cdef double place = fmin(fmax(z / w.thickness, 0.0), 1.0) * (w.n_spread - 1)
+    cdef int64_t k = <int64_t>fmin(place, w.n_spread - 2)
+    return fmax(table[k] + (place - k) * (table[k + 1] - table[k]), 1e-3)
+
+
+cdef void spread(World* w, double x, double y, double sigma, double charge) noexcept nogil:
     """Share a cloud of electrons among the pixels under its Gaussian."""
-    cdef double place, sigma, low, high, before, share
+    cdef double low, high, before, share
     cdef double row_share[64]
     cdef double column_share[64]
-    cdef int64_t k, row, column, first_row, last_row, first_column, last_column
+    cdef int64_t row, column, first_row, last_row, first_column, last_column
     if charge <= 0:
         return
-    place = fmin(fmax(z / w.thickness, 0.0), 1.0) * (w.n_spread - 1)
-    k = <int64_t>fmin(place, w.n_spread - 2)
-    sigma = w.spread[k] + (place - k) * (w.spread[k + 1] - w.spread[k])
-    sigma = fmax(sigma, 1e-3)
     first_column = <int64_t>floor((x - NORMAL_REACH * sigma) / w.column_pitch)
     last_column = <int64_t>floor((x + NORMAL_REACH * sigma) / w.column_pitch)
     first_row = <int64_t>floor((y - NORMAL_REACH * sigma) / w.row_pitch)
@@ -207,15 +224,87 @@ cdef void spread(World* w, double x, double y, double z, double charge) noexcept
 
 
 cdef inline void release(World* w, Generator* rng, Trace* trace, double x, double y, double z,
-                         double energy) noexcept nogil:
-    """Turn energy (eV) into electrons at a place."""
+                         double along, double energy) noexcept nogil:
+    """Turn energy (eV) into electrons at a place, a distance along the particle's way."""
     cdef double pairs
+    cdef Cloud* grown
+    cdef Cloud* cloud
     if energy <= 0:
         return
     trace.deposited += energy
     pairs = energy / w.pair_energy
-    pairs += sqrt(w.fano * pairs) * gauss(rng)
-    spread(w, x, y, z, pairs)
+    pairs = fmax(pairs + sqrt(w.fano * pairs) * gauss(rng), 0.0)
+    if w.n_clouds == w.room_clouds:
+        grown = <Cloud*>realloc(w.clouds, 2 * w.room_clouds * sizeof(Cloud))
+        if grown == NULL:
+            w.failed = 1
+            return
+        w.clouds = grown
+        w.room_clouds *= 2
+    cloud = w.clouds + w.n_clouds
+    cloud.x = x
+    cloud.y = y
+    cloud.z = z
+    cloud.along = along
+    cloud.charge = pairs
+    cloud.before = 0.0
+    if w.n_clouds > 0:
+        cloud.before = w.clouds[w.n_clouds - 1].before + w.clouds[w.n_clouds - 1].charge
+    w.n_clouds += 1
+
+
+cdef inline double neighbourhood(World* w, int64_t i, double reach, int64_t* low, int64_t* high
+                                 ) noexcept nogil:
+    """Charge within a distance along the way; the bounds move on from the last call's."""
+    cdef double here = w.clouds[i].along
+    while low[0] > 0 and w.clouds[low[0] - 1].along >= here - reach:
+        low[0] -= 1
+    while w.clouds[low[0]].along < here - reach:
+        low[0] += 1
+    while high[0] > i and w.clouds[high[0]].along > here + reach:
+        high[0] -= 1
+    while high[0] + 1 < w.n_clouds and w.clouds[high[0] + 1].along <= here + reach:
+        high[0] += 1
+    return w.clouds[high[0]].before + w.clouds[high[0]].charge - w.clouds[low[0]].before
+
+
+cdef void drift_out(World* w) noexcept nogil:
+    """Bring one particle's charge to the gates: it diffuses, and dense charge drives itself apart.
+
+    A Gaussian ball of N electrons that drifts while diffusion gives it the variance v grows to
+    the width (v**1.5 + 1.5 g v)**(1/3) with g = N times the repulsion length over 6 sqrt(pi).
+    What charge belongs to the ball follows from the width itself, hence the second round.
+    """
+    cdef int64_t i, k, low = 0, high = 0, again
+    cdef double sigma, drift, variance, ball, total, radius, charge, angle, far
+    cdef Cloud* cloud
+    for i in range(w.n_clouds):
+        cloud = w.clouds + i
+        if cloud.charge <= 0:
+            continue
+        sigma = width(w, w.spread, cloud.z)
+        drift = width(w, w.drift, cloud.z)
+        variance = drift * drift
+        ball = drift
+        low = min(low, i)
+        high = max(high, i)
+        for again in range(2):
+            total = neighbourhood(w, i, 2 * ball, &low, &high)
+            ball = total * w.repulsion / 10.634723105433096
+            ball = pow(variance * drift + 1.5 * ball * variance, 1.0 / 3)
+        variance = ball * ball - variance
+        if variance < 2 * sigma * sigma:
+            spread(w, cloud.x, cloud.y, sqrt(sigma * sigma + variance), cloud.charge)
+            continue
+        # Far beyond diffusion the ball is an even one, drawn as grains on its projection.
+        radius = sqrt(5 * variance)
+        charge = cloud.charge / GRAINS
+        for k in range(GRAINS):
+            far = radius * sqrt(1 - pow(1 - (k + 0.5) / GRAINS, 2.0 / 3))
+            angle = 2.399963229728653 * k + i
+            spread(w, cloud.x + far * cos(angle), cloud.y + far * sin(angle),
+                   fmax(sigma, 0.15 * radius), charge)
+    w.n_clouds = 0
 
 
 cdef inline double transfer(World* w, Generator* rng, int64_t row, double log_q) noexcept nogil:
@@ -334,7 +423,7 @@ cdef void knock_on(World* w, Generator* rng, Trace* trace, Particle* parent, dou
     child.y += child.uy * along
     child.z += child.uz * along
     if mev < w.cut or w.n_stack >= STACK:
-        release(w, rng, trace, child.x, child.y, child.z, energy)
+        release(w, rng, trace, child.x, child.y, child.z, trace.way, energy)
         return
     cosine = mev * (parent.energy + parent.mass + ELECTRON) / (momentum * parent_momentum)
     child.energy = mev
@@ -351,10 +440,11 @@ cdef void fly(World* w, Generator* rng, Particle* p, Trace* trace, bint primary)
     cdef double place, scattering, screen, one, across, cut, start_x, start_y, q, projected
     cdef int64_t row, i, count
     cdef bint electron = p.mass < 1, leaving
+    trace.way = 0
     while True:
         cut = w.cut if electron else 0.02 * p.mass / 938.0
         if p.energy < cut:
-            release(w, rng, trace, p.x, p.y, p.z, p.energy * 1e6)
+            release(w, rng, trace, p.x, p.y, p.z, trace.way, p.energy * 1e6)
             break
         momentum = sqrt(p.energy * (p.energy + 2 * p.mass))
         beta = momentum / (p.energy + p.mass)
@@ -391,7 +481,8 @@ cdef void fly(World* w, Generator* rng, Particle* p, Trace* trace, bint primary)
         loss = soft_loss(w, rng, row, strength, step, largest)
         loss = fmin(loss, p.energy * 1e6)
         release(w, rng, trace, p.x + 0.5 * step * p.ux, p.y + 0.5 * step * p.uy,
-                p.z + 0.5 * step * p.uz, loss)
+                p.z + 0.5 * step * p.uz, trace.way + 0.5 * step, loss)
+        trace.way += step
         if rate > 0:
             count = poisson(rng, rate * step)
             for i in range(count):
@@ -413,6 +504,7 @@ cdef void fly(World* w, Generator* rng, Particle* p, Trace* trace, bint primary)
         if leaving:
             break
         scatter(p, rng, scattering, screen, step)
+    drift_out(w)
     if primary:
         trace.end_x = p.x
         trace.end_y = p.y
@@ -447,8 +539,9 @@ cdef void collect(World* w, Pixels* out) noexcept nogil:
 
 
 def transport(double[:, ::1] primaries, int64_t[::1] first, uint64_t[::1] seeds, shape, pitch,
-              double thickness, double[::1] spread_table, double pair_energy, double fano,
-              double longest_step, double cut, table):
+              double thickness, double[::1] spread_table, double[::1] drift_table,
+              double repulsion, double pair_energy, double fano, double longest_step, double cut,
+              table):
     """Fly every event's particles; return pixel offsets, flat indices, charges and traces.
 
     ``primaries`` has columns x, y, z, ux, uy, uz, energy, mass, charge (um, MeV); event ``i``
@@ -476,7 +569,11 @@ def transport(double[:, ::1] primaries, int64_t[::1] first, uint64_t[::1] seeds,
     w.row_pitch, w.column_pitch = pitch
     w.thickness = thickness
     w.spread = &spread_table[0]
+    w.drift = &drift_table[0]
     w.n_spread = spread_table.shape[0]
+    w.repulsion = repulsion
+    w.n_clouds = 0
+    w.room_clouds = 4096
     w.pair_energy = pair_energy
     w.fano = fano
     w.normal = &normal[0]
@@ -500,10 +597,12 @@ def transport(double[:, ::1] primaries, int64_t[::1] first, uint64_t[::1] seeds,
     out.room = 1 << 16
     w.touched = <int64_t*>malloc(w.room_touched * sizeof(int64_t))
     w.stack = <Particle*>malloc(STACK * sizeof(Particle))
+    w.clouds = <Cloud*>malloc(w.room_clouds * sizeof(Cloud))
     out.index = <int64_t*>malloc(out.room * sizeof(int64_t))
     out.charge = <float*>malloc(out.room * sizeof(float))
     try:
-        if w.touched == NULL or w.stack == NULL or out.index == NULL or out.charge == NULL:
+        if (w.touched == NULL or w.stack == NULL or w.clouds == NULL or out.index == NULL
+                or out.charge == NULL):
             raise MemoryError("no memory for the pixels of the events")
         with nogil:
             for event in range(n_events):
@@ -541,6 +640,7 @@ def transport(double[:, ::1] primaries, int64_t[::1] first, uint64_t[::1] seeds,
     finally:
         free(w.touched)
         free(w.stack)
+        free(w.clouds)
         free(out.index)
         free(out.charge)
     return offsets_array, index_array, charge_array, traces_array
@@ -560,7 +660,8 @@ cdef void _follow(World* w, Generator* rng, Particle* particle, Trace* trace) no
     trace.line_x = particle.ux / across if across > 1e-9 else 1.0
     trace.line_y = particle.uy / across if across > 1e-9 else 0.0
     if particle.charge == 0:
-        release(w, rng, trace, particle.x, particle.y, particle.z, particle.energy * 1e6)
+        release(w, rng, trace, particle.x, particle.y, particle.z, 0.0, particle.energy * 1e6)
+        drift_out(w)
         trace.end_x = particle.x
         trace.end_y = particle.y
         trace.end_z = particle.z

@@ -59,16 +59,29 @@ class Diffusion:
     def width(self, depth):
         """Return the rms width in micrometres at a depth (micrometres from the gates)."""
         depth = np.clip(np.asarray(depth, dtype=float), 0, self.thickness)
-        near2 = min(self.near, self.far) ** 2
-        grown = self.far**2 - near2
+        drift = self.drift_width(depth) ** 2
+        if self._drift_share == 1:
+            return np.sqrt(drift)
+        wander = np.maximum(depth - self.depleted, 0) / (self.thickness - self.depleted)
+        return np.sqrt(drift + (1 - self._drift_share) * self._grown * wander**2)
+
+    def drift_width(self, depth):
+        """Return the part of the width that charge gains while it drifts."""
+        depth = np.clip(np.asarray(depth, dtype=float), 0, self.thickness)
+        depleted = self.thickness if self._drift_share == 1 else max(self.depleted, 1e-9)
+        drift = self._drift_share * np.minimum(depth / depleted, 1.0)
+        return np.sqrt(min(self.near, self.far) ** 2 + self._grown * drift)
+
+    @property
+    def _grown(self):
+        return self.far**2 - min(self.near, self.far) ** 2
+
+    @property
+    def _drift_share(self):
+        """Share of the far side's variance gained in the depleted layer."""
         if math.isnan(self.depleted) or self.depleted >= self.thickness:
-            return np.sqrt(near2 + grown * depth / self.thickness)
-        free = self.thickness - self.depleted
-        # The rms width reached at the depleted layer's back, in proportion to its depth.
-        share = 0.25 * self.depleted / self.thickness
-        drift = share * np.minimum(depth / max(self.depleted, 1e-9), 1.0)
-        wander = (1 - share) * (np.maximum(depth - self.depleted, 0) / free) ** 2
-        return np.sqrt(near2 + grown * (drift + wander))
+            return 1.0
+        return 0.25 * self.depleted / self.thickness
 
 
 def bloom(image, full_well):

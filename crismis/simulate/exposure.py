@@ -8,7 +8,7 @@ from astropy.nddata import CCDData
 
 from ..ccddata import CosmicRayCCDData
 from ..detectors import get_detector
-from ..silicon import pair_energy
+from ..silicon import pair_energy, repulsion_length
 from .charge import Diffusion, bloom, trail_charge
 from .events import draw_events
 from .transport import Volume
@@ -22,7 +22,8 @@ _LARGEST_IMAGE = 2**31
 # ones are depleted through, to about 4 um in 100 um (Holland et al. 2003, figure 12).
 _THIN = 30.0
 _THIN_SPREAD, _THIN_DEPLETED = 0.7, 0.5
-_THICK_SPREAD = 0.0425
+_THICK_SPREAD = 0.037
+_USUAL_TEMPERATURE = 180.0
 
 
 def detector_volume(detector, *, shape=None, diffusion=None):
@@ -36,7 +37,7 @@ def detector_volume(detector, *, shape=None, diffusion=None):
         Pixels (rows, columns) of the image, binned; the detector's by default.
     diffusion : float or Diffusion, optional
         Width of charge clouds from the far side in micrometres, or their law by depth; by
-        default the detector's, else 4.25 percent of the thickness, or for devices thinner
+        default the detector's, else 3.7 percent of the thickness, or for devices thinner
         than 30 micrometres 70 percent, half of them field-free.
 
     Returns
@@ -73,7 +74,15 @@ def detector_volume(detector, *, shape=None, diffusion=None):
         depleted = _THIN_DEPLETED * thickness if thin else thickness
         diffusion = Diffusion(far, thickness, depleted)
     pitch = tuple(detector.pitch * b for b in detector.binning)
-    return Volume(tuple(shape), pitch, thickness, diffusion, pair_energy(detector.temperature))
+    temperature = _first(detector.temperature, _USUAL_TEMPERATURE)
+    return Volume(
+        tuple(shape),
+        pitch,
+        thickness,
+        diffusion,
+        pair_energy(detector.temperature),
+        repulsion_length(temperature),
+    )
 
 
 def simulate_exposure(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..silicon import FANO_FACTOR, PAIR_ENERGY
+from ..silicon import FANO_FACTOR, PAIR_ENERGY, repulsion_length
 from ._kernels import transport
 from .charge import Diffusion
 from .collisions import collision_table
@@ -32,6 +32,9 @@ class Volume:
         Width of charge clouds by depth.
     pair_energy : float
         Electronvolts per electron-hole pair.
+    repulsion : float
+        Distance in micrometres at which two electrons repel each other with the thermal
+        energy (`crismis.silicon.repulsion_length`); 0 leaves repulsion out.
     """
 
     shape: tuple
@@ -39,6 +42,7 @@ class Volume:
     thickness: float
     diffusion: Diffusion
     pair_energy: float = PAIR_ENERGY
+    repulsion: float = repulsion_length(180.0)
 
     def __post_init__(self):
         if not self.thickness > 0:
@@ -123,7 +127,8 @@ def deposit(primaries, volume, seeds):
     electrons above 10 keV fly on their own. Deflection follows Wentzel's screened
     cross-section with Moliere's screening, gentle deflections taken together and hard ones
     one by one. Charge spreads as a Gaussian whose width depends on depth, integrated over
-    pixels.
+    pixels. While it drifts, dense charge also drives itself apart: a compact deposit of
+    hundreds of thousands of electrons becomes an even disc.
 
     Parameters
     ----------
@@ -182,6 +187,8 @@ def deposit(primaries, volume, seeds):
         volume.pitch,
         volume.thickness,
         np.ascontiguousarray(volume.diffusion.width(depth)),
+        np.ascontiguousarray(volume.diffusion.drift_width(depth)),
+        volume.repulsion,
         volume.pair_energy,
         FANO_FACTOR,
         min(0.25 * min(volume.pitch), 0.1 * volume.thickness),

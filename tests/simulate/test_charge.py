@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from crismis.silicon import PAIR_ENERGY
 from crismis.simulate import Diffusion, Primaries, Volume, bloom, deposit, trail_charge
 
 
@@ -19,25 +20,60 @@ def test_field_free_layer_is_where_width_grows_most():
     assert width[2] - width[1] > width[1] - width[0]
 
 
-@pytest.mark.parametrize("depth", [5.0, 40.0, 95.0])
-def test_simulated_cloud_has_the_width_of_its_depth(depth):
-    law = Diffusion(8.0, 100.0)
-    volume = Volume((61, 61), (4.0, 4.0), 100.0, law)
+def point_deposit(volume, energy, depth, x=123.0, y=121.0):
+    """Release an energy in MeV at one place."""
     photon = Primaries(
         np.array([0]),
-        np.array([[123.0, 121.0, depth]]),
+        np.array([[x, y, depth]]),
         np.array([[0.0, 0.0, 1.0]]),
-        np.array([0.5]),
+        np.array([energy]),
         np.ones(1),
         np.zeros(1),
     )
-    prints, _ = deposit(photon, volume, np.array([3], dtype=np.uint64))
+    return deposit(photon, volume, np.array([3], dtype=np.uint64))[0]
+
+
+@pytest.mark.parametrize("depth", [5.0, 40.0, 95.0])
+def test_simulated_cloud_has_the_width_of_its_depth(depth):
+    law = Diffusion(8.0, 100.0)
+    volume = Volume((61, 61), (4.0, 4.0), 100.0, law, repulsion=0.0)
+    prints = point_deposit(volume, 0.5, depth)
     x = (prints.columns + 0.5) * 4.0
     mean = np.average(x, weights=prints.charge)
     variance = np.average((x - mean) ** 2, weights=prints.charge)
     assert mean == pytest.approx(123.0, abs=0.05)
     # Gaussian cut at four sigma, and the pixel's own width.
     assert np.sqrt(variance - 4.0**2 / 12) == pytest.approx(law.width(depth), rel=0.02)
+
+
+def widths(energy, repulsion):
+    volume = Volume((301, 301), (1.0, 1.0), 100.0, Diffusion(4.0, 100.0), repulsion=repulsion)
+    prints = point_deposit(volume, energy, 100.0, 150.5, 150.5)
+    variance = np.average((prints.columns - 150.0) ** 2, weights=prints.charge)
+    return np.sqrt(variance - 1 / 12), prints
+
+
+def test_repulsion_leaves_few_electrons_alone():
+    assert widths(5e-4, 0.008)[0] == pytest.approx(widths(5e-4, 0.0)[0], rel=0.03)
+
+
+@pytest.mark.parametrize("energy", [0.006, 0.1, 2.0])
+def test_repulsion_follows_the_growth_of_a_gaussian_ball(energy):
+    # d(s2)/dv = 1 + g / s, integrated step by step.
+    g = energy * 1e6 / PAIR_ENERGY * 0.008 / (6 * np.sqrt(np.pi))
+    square, step = 0.25, (16 - 0.25) / 20000
+    for _ in range(20000):
+        square += step * (1 + g / np.sqrt(square))
+    assert widths(energy, 0.008)[0] == pytest.approx(np.sqrt(square), rel=0.08)
+
+
+def test_dense_deposits_become_even_discs():
+    _, prints = widths(2.3, 0.008)
+    distance = np.hypot(prints.columns - 150.0, prints.rows - 150.0)
+    radius = np.sqrt(2.5 * np.average(distance**2, weights=prints.charge))
+    inner = prints.charge[distance < 0.4 * radius]
+    assert inner.min() > 0.7 * inner.max()
+    assert prints.charge[distance < 1.4 * radius].sum() > 0.999 * prints.charge.sum()
 
 
 def test_bloom_keeps_charge_and_caps_it():
