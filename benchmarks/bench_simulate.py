@@ -9,7 +9,7 @@ from crismis.simulate import simulate_stamps
 SPACE = Detector(
     "space", pitch=15.0, thickness=13.0, gain=2.0, readnoise=5.0, full_well=8e4, temperature=192.0
 )
-THICK = Detector("thick", pitch=10.0, thickness=100.0, diffusion=3.7)
+THICK = Detector("thick", pitch=10.0, thickness=100.0, diffusion=4.25)
 
 
 def timed(name, limit, call):

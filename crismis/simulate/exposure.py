@@ -22,11 +22,11 @@ _LARGEST_IMAGE = 2**31
 # ones are depleted through, to about 4 um in 100 um (Holland et al. 2003, figure 12).
 _THIN = 30.0
 _THIN_SPREAD, _THIN_DEPLETED = 0.7, 0.5
-_THICK_SPREAD = 0.037
+_THICK_SPREAD = 0.0425
 _USUAL_TEMPERATURE = 180.0
 
 
-def detector_volume(detector, *, shape=None, diffusion=None):
+def detector_volume(detector, *, shape=None, diffusion=None, repulsion=False):
     """Describe a detector's silicon for the transport.
 
     Parameters
@@ -37,8 +37,13 @@ def detector_volume(detector, *, shape=None, diffusion=None):
         Pixels (rows, columns) of the image, binned; the detector's by default.
     diffusion : float or Diffusion, optional
         Width of charge clouds from the far side in micrometres, or their law by depth; by
-        default the detector's, else 3.7 percent of the thickness, or for devices thinner
+        default the detector's, else 4.25 percent of the thickness, or for devices thinner
         than 30 micrometres 70 percent, half of them field-free.
+
+    repulsion : bool
+        Whether dense charge drives itself apart while it drifts. It makes the discs of alphas
+        and softens the ends of electron tracks; a device's ``diffusion`` was usually measured
+        without telling the two apart.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def detector_volume(detector, *, shape=None, diffusion=None):
         thickness,
         diffusion,
         pair_energy(detector.temperature),
-        repulsion_length(temperature),
+        repulsion_length(temperature) if repulsion else 0.0,
     )
 
 
@@ -96,6 +101,7 @@ def simulate_exposure(
     seed=None,
     shape=None,
     diffusion=None,
+    repulsion=False,
     gain=None,
     readnoise=None,
     dark_current=0.0,
@@ -126,6 +132,8 @@ def simulate_exposure(
     shape : tuple of int, optional
         Pixels, (rows, columns); the detector's by default.
     diffusion : float or Diffusion, optional
+        See `detector_volume`.
+    repulsion : bool
         See `detector_volume`.
     gain : float, optional
         Electrons per adu; the detector's by default, else 1.
@@ -174,7 +182,7 @@ def simulate_exposure(
     if unit not in ("adu", "electron"):
         raise ValueError(f"unit must be 'adu' or 'electron', got {unit!r}")
     rng = np.random.default_rng(seed)
-    volume = detector_volume(detector, shape=shape, diffusion=diffusion)
+    volume = detector_volume(detector, shape=shape, diffusion=diffusion, repulsion=repulsion)
     shape = volume.shape
     gain = _first(gain, detector.gain, 1.0)
     readnoise = _first(readnoise, detector.readnoise, 5.0)

@@ -356,7 +356,7 @@ class Gamma:
     """
 
     spectrum: Callable
-    outside: float = 0.6
+    outside: float = 0.65
 
     def draw(self, n, volume, rng):
         """Draw the electrons of ``n`` events."""
@@ -516,10 +516,10 @@ KINDS = {
 MIXTURES = {
     "ground": {"muon": 0.5, "gamma": 0.47, "xray": 0.02, "alpha": 0.01},
     "laboratory": {
-        "muon": 0.03,
-        "muon-upright": 0.17,
-        "gamma": 0.755,
-        "xray": 0.04,
+        "muon": 0.05,
+        "muon-upright": 0.16,
+        "gamma": 0.77,
+        "xray": 0.015,
         "alpha": 0.005,
     },
     **{

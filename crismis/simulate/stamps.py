@@ -14,7 +14,14 @@ _TARGET = (16, 16)
 
 
 def simulate_stamps(
-    detector, n, *, particles="space-minimum", seed=None, diffusion=None, visible=30.0
+    detector,
+    n,
+    *,
+    particles="space-minimum",
+    seed=None,
+    diffusion=None,
+    repulsion=False,
+    visible=30.0,
 ):
     """Simulate isolated events.
 
@@ -31,6 +38,8 @@ def simulate_stamps(
     diffusion : float or Diffusion, optional
         Width of charge clouds from the far side in micrometres, or their law by depth; by
         default the detector's.
+    repulsion : bool
+        Whether dense charge drives itself apart, see `detector_volume`.
     visible : float
         Electrons above which a pixel counts as visible for the true category.
 
@@ -57,5 +66,7 @@ def simulate_stamps(
     if isinstance(detector, str):
         detector = get_detector(detector)
     rng = np.random.default_rng(seed)
-    volume = detector_volume(detector, shape=(_FIELD, _FIELD), diffusion=diffusion)
+    volume = detector_volume(
+        detector, shape=(_FIELD, _FIELD), diffusion=diffusion, repulsion=repulsion
+    )
     return draw_events(particles, n, volume, rng, visible=visible, target=_TARGET)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..silicon import FANO_FACTOR, PAIR_ENERGY, repulsion_length
+from ..silicon import FANO_FACTOR, PAIR_ENERGY
 from ._kernels import transport
 from .charge import Diffusion
 from .collisions import collision_table
@@ -42,7 +42,7 @@ class Volume:
     thickness: float
     diffusion: Diffusion
     pair_energy: float = PAIR_ENERGY
-    repulsion: float = repulsion_length(180.0)
+    repulsion: float = 0.0
 
     def __post_init__(self):
         if not self.thickness > 0:
@@ -127,8 +127,8 @@ def deposit(primaries, volume, seeds):
     electrons above 10 keV fly on their own. Deflection follows Wentzel's screened
     cross-section with Moliere's screening, gentle deflections taken together and hard ones
     one by one. Charge spreads as a Gaussian whose width depends on depth, integrated over
-    pixels. While it drifts, dense charge also drives itself apart: a compact deposit of
-    hundreds of thousands of electrons becomes an even disc.
+    pixels. If the volume's ``repulsion`` is not 0, dense charge also drives itself apart while
+    it drifts: a compact deposit of hundreds of thousands of electrons becomes an even disc.
 
     Parameters
     ----------

@@ -19,14 +19,16 @@ def describe(prints):
         "length": shapes.length,
         "charge_per_pixel": shapes.charge / count,
         "elongation": shapes.length / np.maximum(shapes.width, 1),
+        "peak": shapes.peak,
+        "rms_width": shapes.rms_width,
         "charge": shapes.charge,
     }
     return {name: column[seen] for name, column in columns.items()}
 
 
-def simulated(particles, diffusion, n=4000):
+def simulated(particles, diffusion, n=4000, **options):
     thick = Detector("thick", pitch=10.0, thickness=100.0, diffusion=diffusion)
-    prints, _ = simulate_stamps(thick, n, particles=particles, seed=1)
+    prints, _ = simulate_stamps(thick, n, particles=particles, seed=1, **options)
     noise = np.random.default_rng(1).normal(0, 6, prints.charge.size)
     noisy = Footprints(prints.offsets, prints.rows, prints.columns, prints.charge + noise)
     return describe(noisy.above(50.0))
@@ -44,7 +46,7 @@ def held_out(real_data):
 
 
 def test_laboratory_footprints_are_matched_and_tuning_helped(held_out):
-    before, after = simulated("ground", 5.0), simulated("laboratory", 3.7)
+    before, after = simulated("ground", 5.0), simulated("laboratory", 4.25)
     distance = {name: ks_2samp(held_out[name], after[name]).statistic for name in DESCRIPTORS}
     for name in ("n_pixels", "length", "elongation", "charge"):
         assert distance[name] < 0.09, name
@@ -57,6 +59,21 @@ def test_laboratory_footprints_are_matched_and_tuning_helped(held_out):
         ]
 
     assert np.mean(apart(after)) < 0.6 * np.mean(apart(before))
+
+
+def test_repulsion_brings_brightest_pixels_and_widths_closer(held_out):
+    plain = simulated("laboratory", 4.25)
+    repelled = simulated("laboratory", 3.7, repulsion=True)
+
+    def bright(sample):
+        return np.percentile(sample["peak"], 90)
+
+    real = bright(held_out)
+    assert abs(bright(repelled) - real) < abs(bright(plain) - real)
+    distances = [
+        ks_2samp(held_out["rms_width"], s["rms_width"]).statistic for s in (plain, repelled)
+    ]
+    assert distances[1] < min(distances[0], 0.09)
 
 
 def test_lengths_of_an_isotropic_flux_match_the_tabulated_ones(real_data):

@@ -22,9 +22,11 @@ def observed(source, quantity):
     return np.array(rows).T
 
 
-def simulated(device, diffusion, particles, threshold, fewest, n=6000):
+def simulated(device, diffusion, particles, threshold, fewest, n=6000, **options):
     """Descriptors of simulated hits as they are measured on observed ones."""
-    prints, _ = simulate_stamps(device, n, particles=particles, seed=1, diffusion=diffusion)
+    prints, _ = simulate_stamps(
+        device, n, particles=particles, seed=1, diffusion=diffusion, **options
+    )
     noise = np.random.default_rng(1).normal(0, 6.0, prints.charge.size)
     prints = Footprints(prints.offsets, prints.rows, prints.columns, prints.charge + noise)
     shapes = measure_shapes(prints.above(threshold))

@@ -7,7 +7,7 @@ from crismis.simulate import Diffusion, Primaries, Volume, deposit
 
 fig, ax = plt.subplots(figsize=(6.0, 3.4))
 for i, law in enumerate((Diffusion(8.0, 100.0), Diffusion(8.0, 100.0, depleted=50.0))):
-    volume = Volume((101, 101), (1.0, 1.0), 100.0, law, repulsion=0.0)
+    volume = Volume((101, 101), (1.0, 1.0), 100.0, law)
     depth = np.linspace(2, 98, 25)
     event = np.arange(depth.size)
     photons = Primaries(

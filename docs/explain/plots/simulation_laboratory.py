@@ -12,7 +12,8 @@ draw(
     "itl-odd",
     {
         "before tuning": simulated(thick, 5.0, "ground", 50.0, 4),
-        "after tuning": simulated(thick, 3.7, "laboratory", 50.0, 4),
+        "after tuning": simulated(thick, 4.25, "laboratory", 50.0, 4),
+        "with repulsion": simulated(thick, 3.7, "laboratory", 50.0, 4, repulsion=True),
     },
     {
         "n_pixels": "pixels",

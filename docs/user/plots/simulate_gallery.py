@@ -17,7 +17,7 @@ ROWS = {
     "spallation": "spallation",
 }
 
-thick = Detector("thick", pitch=10.0, thickness=100.0, diffusion=3.7)
+thick = Detector("thick", pitch=10.0, thickness=100.0, diffusion=4.25)
 fig, axes = plt.subplots(len(ROWS), 9, figsize=(9.0, 8.2))
 for row, (kind, label) in zip(axes, ROWS.items(), strict=True):
     prints, _ = simulate_stamps(thick, row.size, particles=kind, seed=4)
