@@ -1,0 +1,46 @@
+"""``crismis run`` and ``crismis status``: exit codes and what scripts read."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import crismis.cli.run
+import crismis.cli.status  # noqa: F401
+from crismis.cli import app
+
+
+@pytest.fixture
+def image(tmp_path):
+    import numpy as np
+    from astropy.io import fits
+
+    data = np.random.default_rng(1).normal(100, 5, (48, 60)).astype(np.float32)
+    data[20, 10:16] += 2000
+    header = fits.Header({"BUNIT": "electron", "GAIN": 1.0, "RDNOISE": 5.0})
+    fits.writeto(tmp_path / "a.fits", data, header)
+    return tmp_path / "a.fits"
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_exit_codes_and_json(image, tmp_path):
+    out = tmp_path / "out"
+    common = ["-o", out, "--method", "lacosmic", "--workers", 0]
+    done = invoke("run", image, *common, "--quiet", "--ecsv")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (out / "overlays" / "a_crismis.png").is_file()
+    assert (out / "exposures.ecsv").is_file()
+    failed = invoke("run", image, tmp_path / "nothing.fits", *common, "--json")
+    assert failed.exit_code == 1
+    assert json.loads(failed.stdout)["resumed"] == 1
+    state = invoke("status", out, "--json")
+    assert json.loads(state.stdout)["failed"] == 1
+    assert "1 with an error" in invoke("status", out).stdout
+
+
+@pytest.mark.parametrize("wrong", [["--workers", -1], ["--method", "magic"], ["--nonsense"]])
+def test_wrong_usage(image, tmp_path, wrong):
+    assert invoke("run", image, "-o", tmp_path / "out", *wrong).exit_code == 2
