@@ -167,8 +167,12 @@ def _held_out(estimator, features, category, weights, calibrate_on, seed):
     if calibrate_on is not None:
         return estimator.predict_proba(calibrate_on.features), calibrate_on.category
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    smaller = clone(estimator)
+    if "n_estimators" in smaller.get_params():
+        # A hundred trees calibrate as well as many.
+        smaller.set_params(n_estimators=min(100, smaller.n_estimators))
     probability = cross_val_predict(
-        clone(estimator),
+        smaller,
         features,
         category,
         cv=folds,

@@ -58,8 +58,12 @@ def test_other_estimators_cannot_be_flattened():
         flatten_trees(LogisticRegression())
 
 
-def test_round_trip_through_a_file(labelled, tmp_path):
-    model = fit_classifier(labelled, name="mine", unknown_below=0.3)
+@pytest.fixture(scope="module")
+def model(labelled):
+    return fit_classifier(labelled, name="mine", estimator=forests()[0], unknown_below=0.3)
+
+
+def test_round_trip_through_a_file(labelled, model, tmp_path):
     model.save(tmp_path / "mine.crm")
     again = get_classifier(tmp_path / "mine.crm")
     assert again.unknown_below == 0.3
@@ -68,8 +72,7 @@ def test_round_trip_through_a_file(labelled, tmp_path):
     )
 
 
-def test_model_for_other_features_is_refused(labelled):
-    model = fit_classifier(labelled)
+def test_model_for_other_features_is_refused(model):
     with pytest.raises(ModelError, match="train it anew"):
         EventClassifier(model.arrays, model.card | {"features": ["length"]})
 

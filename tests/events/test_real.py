@@ -20,7 +20,9 @@ def test_names_of_real_hits_do_not_change_when_turned(real_data, turn):
         images = content["images"][::5]
     turned = [np.rot90(image.T if turn > 3 else image, turn % 4) for image in images]
     names = [
-        get_classifier().predict(np.array([describe_cutout(np.ascontiguousarray(i)) for i in batch]))
+        get_classifier().predict(
+            np.array([describe_cutout(np.ascontiguousarray(i)) for i in batch])
+        )
         for batch in (images, turned)
     ]
     np.testing.assert_array_equal(*names)
