@@ -3,6 +3,7 @@
 
 import functools
 import os
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ from .threads import default_threads, run_tasks
 __all__ = ["Judge", "choose_model", "hit_probability", "load_judge"]
 
 TASK = "identify"
+_ABOVE_SEA = re.compile(r"\d+ m$")  # "La Silla, 2400 m"
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,24 @@ def load_judge(model):
 
 
 def choose_model(frame, scene):
-    """Name the shipped model for an image."""
-    return "space"
+    """Name the shipped model for an image.
+
+    Parameters
+    ----------
+    frame : `crismis.identify.inputs.Frame`
+        Its detector, where known, tells whether it stands on the ground.
+    scene : `crismis.identify.sampling.Scene`
+        Tells whether the image looks like a long-slit spectrum.
+
+    Returns
+    -------
+    str
+        ``"spectroscopy"``, ``"ground"`` or ``"space"``.
+    """
+    if scene.spectral:
+        return "spectroscopy"
+    location = getattr(getattr(frame, "detector", None), "location", "")
+    return "ground" if _ABOVE_SEA.search(location) else "space"
 
 
 def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_threads=None):

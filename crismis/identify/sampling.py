@@ -33,6 +33,8 @@ class Scene:
         Typical background noise in the image's unit.
     sigma_electrons : float
         The same in electrons, as far as the gain is known.
+    spectral : bool
+        Whether rows, or columns, share their brightness as in a long-slit spectrum.
     """
 
     image: object
@@ -40,6 +42,7 @@ class Scene:
     sharpness: np.ndarray
     sigma: float
     sigma_electrons: float
+    spectral: bool = False
 
 
 def tiles(shape, size=TILE):
@@ -130,7 +133,7 @@ def measure_scene(
     area = sum(t[2] * t[3] for t in chosen)
     ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
     conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
-    return Scene(image, conditions, sharpness, typical, sigma_electrons)
+    return Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
 
 
 def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
@@ -170,6 +173,23 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
         share = np.bincount(chosen, minlength=len(_EDGES) + 1) / (len(chosen) + 4)
         parts.append(np.sqrt(share) * 2)
     return np.concatenate(parts).astype(np.float32)
+
+
+def _spectral(level, noise):
+    """Whether one profile along an axis explains much of the structure, and is more than noise."""
+    # Borders (overscan, vignetting) share their brightness in any image.
+    level = _whole(np.asarray(level, dtype=float))[3:-3, 3:-3]
+    noise = np.nanmedian(noise) if np.isfinite(noise).any() else np.inf
+    for axis in (0, 1):
+        if min(level.shape) < 6:
+            continue
+        profile = np.median(level, axis=1 - axis, keepdims=True)
+        bend = np.sqrt(np.mean(np.diff(profile, 2, axis=axis) ** 2))
+        whole = np.mean(np.diff(level, 2, axis=axis) ** 2)
+        left = np.mean(np.diff(level - profile, 2, axis=axis) ** 2)
+        if bend > 0.5 * noise and left < 0.88 * whole:
+            return True
+    return False
 
 
 def _percentile(values, q):

@@ -40,7 +40,9 @@ class Field:
     bad: np.ndarray | None = None
 
 
-def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgrounds=()):
+def random_field(
+    seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgrounds=(), widths=None
+):
     """Draw a field; the same seed gives the same field.
 
     Parameters
@@ -53,6 +55,8 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
         Real tracks in electrons and real point-spread functions.
     backgrounds : sequence of (ndarray, ndarray, float, float)
         Real images in data units, their undecidable pixels, gain and read noise (electrons).
+    widths : tuple of float, optional
+        Least and largest width of stars (FWHM, pixels).
 
     Returns
     -------
@@ -67,12 +71,15 @@ def random_field(seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgr
     if kind == "real":
         return _on_real(rng, seed, deposit, backgrounds, shape)
     readnoise = float(np.exp(rng.uniform(np.log(1.5), np.log(15))))
-    scene = random_scene(rng, shape, kind, psfs)
+    sharp = widths and float(np.exp(rng.uniform(*np.log(widths))))
+    scene = random_scene(rng, shape, kind, psfs, sharp)
     sky = 10 ** rng.uniform(-1.5, 3.3)
     if rng.uniform() < 0.2:
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
     clean = scene + sky
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
+    if rng.uniform() < 0.35:
+        well *= 100  # nothing saturates
     if rng.uniform() < (0.6 if long else 0.3) and deposit.any():
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit

@@ -42,6 +42,8 @@ class IdentifyConfig:
         figures of the card.
     shape : tuple of int
         Pixels of a field.
+    widths : tuple of float, optional
+        Least and largest width of stars (FWHM, pixels); all widths otherwise.
     hidden : int
         Units of the large network's first layer.
     warm_epochs, epochs, first_epochs, refine_epochs : int
@@ -49,6 +51,9 @@ class IdentifyConfig:
     batch : int
     rate : float
         Largest learning rate.
+    first_cut : float, optional
+        Logit above which the first stage passes candidates on; by default such that 99.95 %
+        of the hits pass which the large network believes in.
     start : str
         Model file to continue from instead of random weights.
     footprints : str
@@ -84,6 +89,7 @@ class IdentifyConfig:
     refine_fields: int = 1500
     held_out_fields: int = 300
     shape: tuple = (256, 256)
+    widths: tuple | None = None
     hidden: int = 240
     warm_epochs: int = 4
     epochs: int = 10
@@ -91,6 +97,7 @@ class IdentifyConfig:
     refine_epochs: int = 8
     batch: int = 2048
     rate: float = 2e-3
+    first_cut: float | None = None
     start: str = ""
     footprints: str = ""
     psfs: str = ""
@@ -120,8 +127,8 @@ class IdentifyConfig:
                 table[key] = place(table[key])
         for entry in table.get("backgrounds", []):
             entry["path"] = place(entry["path"])
-        if "shape" in table:
-            table["shape"] = tuple(table["shape"])
+        for key in {"shape", "widths"} & set(table):
+            table[key] = tuple(table[key])
         return cls(**table)
 
     def digest(self):
@@ -195,6 +202,7 @@ def _draw_field(config, seed):
         footprints=_material.footprints,
         psfs=_material.psfs,
         backgrounds=_material.backgrounds,
+        widths=config.widths,
     )
     return made, rng
 
@@ -335,7 +343,9 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     del warm
     samples = draw("samples", 0, config.fields, sample_field, networks)
     full = fit("full", samples, layers, config.epochs, begin=begin)
-    cut = first_cut(first, full, samples.reorder(slice(None, None, 5)))
+    cut = config.first_cut
+    if cut is None:
+        cut = first_cut(first, full, samples.reorder(slice(None, None, 5)))
     log(f"first stage passes logits above {cut:.3f}")
     del samples
     networks = {"first": first, "full": full, "cut": cut}

@@ -1,0 +1,62 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from crismis.detectors import Detector
+from crismis.identify.judge import choose_model, load_judge
+from crismis.identify.sampling import CONDITIONS, measure_scene
+
+
+def scene_of(image):
+    image = np.ascontiguousarray(image, dtype=np.float32)
+    return measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+
+
+@pytest.fixture
+def sky():
+    return np.random.default_rng(2).normal(60, 9, (512, 640))
+
+
+def test_traces_and_sky_lines_make_a_spectrum(sky):
+    rows = np.arange(512)[:, None]
+    trace = 900 * np.exp(-0.5 * ((rows - 200) / 20) ** 2)
+    assert choose_model(SimpleNamespace(detector=None), scene_of(sky + trace)) == "spectroscopy"
+    turned = scene_of((sky + trace).T)
+    assert choose_model(SimpleNamespace(detector=None), turned) == "spectroscopy"
+
+
+def test_empty_sky_and_gradients_make_an_image(sky):
+    frame = SimpleNamespace(detector=None)
+    assert choose_model(frame, scene_of(sky)) == "space"
+    assert choose_model(frame, scene_of(sky + np.linspace(0, 300, 640))) == "space"
+
+
+def test_detectors_on_mountains_take_the_ground_model(sky):
+    frame = SimpleNamespace(detector=Detector("x", location="La Silla, 2400 m"))
+    assert choose_model(frame, scene_of(sky)) == "ground"
+    frame = SimpleNamespace(detector=Detector("x", location="low Earth orbit"))
+    assert choose_model(frame, scene_of(sky)) == "space"
+
+
+def test_the_sky_subtracted_image_gets_the_measured_noise(sky):
+    assert scene_of(sky - 60).sigma == pytest.approx(9, rel=0.1)
+
+
+def test_a_given_width_changes_the_description(sky):
+    image = np.ascontiguousarray(sky, dtype=np.float32)
+    bad = np.zeros(image.shape, bool)
+    wide = measure_scene(image, bad, 1.0, 5.0, psf_fwhm=3.5).conditions
+    sharp = measure_scene(image, bad, 1.0, 5.0, psf_fwhm=1.2).conditions
+    assert wide.shape == (CONDITIONS,)
+    assert not np.allclose(wide, sharp)
+
+
+@pytest.mark.parametrize("name", ["space", "spectroscopy", "ground"])
+def test_shipped_models_load_and_tell_of_themselves(name):
+    card = load_judge(name).card
+    assert card["name"] == name
+    assert card["data"]
+    assert card["limits"]
+    assert 0 < card["hit_fraction"] < 0.2
