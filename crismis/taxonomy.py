@@ -135,7 +135,7 @@ def from_elsewhere(vocabulary, name):
     Parameters
     ----------
     vocabulary : str
-        A key of `ELSEWHERE`, case does not matter.
+        A key of ``ELSEWHERE``, case does not matter.
     name : str
         The name there, case does not matter.
 

@@ -28,7 +28,7 @@ class EventClassifier:
     arrays : dict of str to ndarray
         ``feature``, ``threshold``, ``left``, ``right`` per node, ``roots`` and ``output`` per
         tree, ``leaves`` per leaf and ``start`` per category, as
-        `crismis.learning.flatten_trees` makes them.
+        `crismis.learning.trees.flatten_trees` makes them.
     card : dict
         ``classes``, ``features``, ``link`` (``"mean"`` of probabilities or ``"softmax"`` of
         scores), ``temperature`` of the calibration and ``unknown_below``, the probability

@@ -170,7 +170,7 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     hit_fraction : float, optional
         Expected fraction of hit pixels, to which the probabilities are re-weighted.
     n_threads : int, optional
-        See `crismis.identify.threads.default_threads`. The result is the same for any number.
+        See ``crismis.identify.threads.default_threads``. The result is the same for any number.
 
     Returns
     -------

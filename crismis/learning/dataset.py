@@ -134,7 +134,7 @@ def gather(planes, places, sigma_electrons):
     Parameters
     ----------
     planes : ndarray
-        What `crismis.identify._kernels.Image.planes` returned.
+        What ``crismis.identify._kernels.Image.planes`` returned.
     places : ndarray
         Flat indices of `candidates`.
     sigma_electrons : float

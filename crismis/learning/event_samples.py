@@ -13,7 +13,14 @@ from ..events.measure import measure_footprints
 from ..simulate import simulate_stamps
 from ..taxonomy import ARTEFACTS, Category
 
-__all__ = ["Camera", "EventSample", "draw_camera", "simulate_events", "simulate_examples"]
+__all__ = [
+    "Camera",
+    "EventSample",
+    "draw_camera",
+    "observed_category",
+    "simulate_events",
+    "simulate_examples",
+]
 
 HELD_OUT_SEED = 987_654
 """Seed of the events that no shipped model was trained on."""

@@ -49,7 +49,7 @@ def random_field(
     ----------
     seed : int
     kind : str
-        A kind of `random_scene`, or ``"real"`` for one of ``backgrounds``.
+        A kind of ``random_scene``, or ``"real"`` for one of ``backgrounds``.
     shape : tuple of int
     footprints, psfs : sequence of ndarray
         Real tracks in electrons and real point-spread functions.

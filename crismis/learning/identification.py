@@ -34,7 +34,7 @@ class IdentifyConfig:
         Of the model.
     seed : int
     kinds : dict of str to float
-        Shares of the kinds of fields, see `crismis.learning.scenes.KINDS`; ``"real"`` stands
+        Shares of the kinds of fields, see ``crismis.learning.scenes.KINDS``; ``"real"`` stands
         for the ``backgrounds``.
     warm_fields, fields, refine_fields, held_out_fields : int
         Numbers of training fields: of a first fit that finds the hard cases, of the fit to

@@ -343,7 +343,7 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
     rng : `numpy.random.Generator`
     shape : tuple of int
     kind : str
-        A key of `KINDS`.
+        A key of ``KINDS``.
     psfs : sequence of ndarray
         Measured point-spread functions to choose from.
     sharp : float, optional

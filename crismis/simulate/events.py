@@ -18,44 +18,42 @@ _FIELDS = ("position", "direction", "energy", "mass", "charge")
 def draw_events(particles, n, volume, rng, *, visible=30.0, target=None):
     """Simulate events in bare silicon.
 
-        Parameters
-        ----------
-        particles : str, kind, mapping or sequence
-            See `mixture`.
-        n : int
-            Number of events.
-        volume : Volume
-            The silicon.
-        rng : `~numpy.random.Generator`
-            Source of all randomness.
-        visible : float
-            Electrons above which a pixel counts as visible for the true category.
-        target : tuple of int, optional
-            Pixels (rows, columns) in the middle that all events enter; by default the whole face.
+    Parameters
+    ----------
+    particles : str, kind, mapping or sequence
+        See `mixture`.
+    n : int
+        Number of events.
+    volume : Volume
+        The silicon.
+    rng : `~numpy.random.Generator`
+        Source of all randomness.
+    visible : float
+        Electrons above which a pixel counts as visible for the true category.
+    target : tuple of int, optional
+        Pixels (rows, columns) in the middle that all events enter; by default the whole face.
 
-        Returns
-        -------
-        Footprints
-            Electrons per pixel of each event.
-        `~astropy.table.QTable`
-            The truth, one row per event: ``label`` (from 1), ``kind``, ``category``, ``energy``
-            (kinetic, of the first particle), ``x_entry``, ``y_entry`` (pixels) and ``z_entry``
-            (depth) where it entered or was born, ``inclination`` (from the normal) and
-            ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
-            ``delta_reach``, ``prongs``, ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``,
-            ``y_centroid``, ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the
-            pixel of entry where none is visible).
+    Returns
+    -------
+    Footprints
+        Electrons per pixel of each event.
+    `~astropy.table.QTable`
+        The truth, one row per event: ``label`` (from 1), ``kind``, ``category``, ``energy``
+        (kinetic, of the first particle), ``x_entry``, ``y_entry`` (pixels) and ``z_entry``
+        (depth) where it entered or was born, ``inclination`` (from the normal) and
+        ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
+        ``delta_reach``, ``prongs``, ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``,
+        ``y_centroid``, ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the
+        pixel of entry where none is visible).
 
-        Examples
-        --------
-        >>> from dataclasses import replace
-
-    import numpy as np
-        >>> from crismis.simulate import Diffusion, Volume, draw_events
-        >>> slab = Volume((200, 200), (15.0, 15.0), 14.0, Diffusion(4.0, 14.0))
-        >>> prints, truth = draw_events("proton-minimum", 50, slab, np.random.default_rng(1))
-        >>> len(prints), len(truth), truth["path_length"].unit
-        (50, 50, Unit("um"))
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Diffusion, Volume, draw_events
+    >>> slab = Volume((200, 200), (15.0, 15.0), 14.0, Diffusion(4.0, 14.0))
+    >>> prints, truth = draw_events("proton-minimum", 50, slab, np.random.default_rng(1))
+    >>> len(prints), len(truth), truth["path_length"].unit
+    (50, 50, Unit("um"))
     """
     kinds = mixture(particles)
     shares = np.array([share for _, share in kinds.values()])
