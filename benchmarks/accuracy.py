@@ -105,7 +105,7 @@ def measure(frames, options):
     """Return rows for every frame and method, and the draws by (group, method)."""
     rows, draws = [], {}
     methods = {} if options.no_crismis else {"crismis": _crismis(options.model)}
-    methods |= {} if options.no_peers else peers.scorers()
+    methods |= {} if options.no_peers else peers.scorers(options.all_peers)
     for frame in frames:
         if not fnmatch.fnmatch(frame.name, options.frames):
             continue
@@ -185,6 +185,7 @@ def main():
     parser.add_argument("--model", help="model name or file instead of the default")
     parser.add_argument("--draws", type=int, default=200, help="draws of the bootstrap")
     parser.add_argument("--scenes", action="store_true", help="real scenes with injected hits too")
+    parser.add_argument("--all-peers", action="store_true", help="every model of every peer")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-lacosmic", action="store_true")
     parser.add_argument("--no-crismis", action="store_true")

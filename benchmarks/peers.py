@@ -5,7 +5,7 @@ A method whose package is not installed is left out. Peers get what they ask for
 an ``flc`` image has them, sky included. deepCR's model for ACS/WFC was tried with 0, 50 and
 150 e- added to the frames (its training images have a sky): the figures move by less than 0.02,
 and are best with nothing added. Its other models, and those of Cosmic-CoNN for other
-instruments, are given beside it, because nobody knows beforehand which one suits a frame.
+instruments, do worse on nearly all frames; ``everything=True`` has them all.
 """
 
 from dataclasses import dataclass
@@ -78,14 +78,14 @@ def lacosmic_masks(frame, quick=False):
         yield (sigclip, objlim), mask
 
 
-def scorers():
+def scorers(everything=False):
     """Return the installed learned peers: name -> function from a frame to a score."""
     found = {}
     if find_spec("deepCR"):
-        for model in ("ACS-WFC", "WFC3-UVIS", "decam"):
+        for model in ("ACS-WFC", "WFC3-UVIS", "decam")[: 3 if everything else 1]:
             found[f"deepCR {model}"] = lambda frame, model=model: _deepcr(model, frame)
     if find_spec("cosmic_conn"):
-        for model in ("HST_ACS_WFC", "ground_imaging"):
+        for model in ("ground_imaging", "HST_ACS_WFC")[: 2 if everything else 1]:
             found[f"Cosmic-CoNN {model}"] = lambda frame, model=model: _cosmic_conn(model, frame)
     return found
 

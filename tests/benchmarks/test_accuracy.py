@@ -25,9 +25,15 @@ def frame():
 
 
 def test_table_holds_each_method_and_the_mean_of_each_group(accuracy, frame, monkeypatch, tmp_path):
-    monkeypatch.setattr(accuracy.peers, "scorers", lambda: {"signal": lambda f: f.data})
+    monkeypatch.setattr(accuracy.peers, "scorers", lambda _: {"signal": lambda f: f.data})
     options = SimpleNamespace(
-        no_crismis=True, no_peers=False, no_lacosmic=False, frames="*", draws=10, quick=True
+        no_crismis=True,
+        no_peers=False,
+        all_peers=False,
+        no_lacosmic=False,
+        frames="*",
+        draws=10,
+        quick=True,
     )
     rows, draws = accuracy.measure([frame, frame], options)
     means = accuracy.summarize(rows, draws)
