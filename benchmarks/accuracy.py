@@ -10,7 +10,6 @@ blocks of 64 x 64 pixels drawn with replacement; that of a group is of the mean 
 """
 
 import argparse
-import csv
 import fnmatch
 import json
 import sys
@@ -23,6 +22,7 @@ import numpy as np
 import peers
 import scenes
 from astropy.io import fits
+from tables import write_table
 
 from crismis.learning.evaluation import (
     average_precision,
@@ -33,6 +33,12 @@ from crismis.learning.evaluation import (
 
 RATES = (1e-4, 1e-3, 5e-3)
 GOALS = {"STIS spectra": 0.93, "galaxies": 0.998, "mixed": 0.998, "stars": 0.99}
+GROUPS = (
+    "STIS spectra",
+    "EFOSC2 images",
+    *fields.KINDS,
+    *dict.fromkeys(scene.group for scene in scenes.SCENES.values()),
+)
 COLUMNS = (
     "group",
     "frame",
@@ -140,27 +146,21 @@ def summarize(rows, draws):
     return means
 
 
-def write_tables(means, folder):
-    """Write the means as a csv file that the documentation shows."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "accuracy.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        heads = ["Frames", "Method", "TPR at 1e-4", "68 %", "1e-3", "5e-3", "AP", "ECE"]
-        table.writerow(heads)
-        for row in means:
-            interval = (
-                f"{row['low_0.0001']:.4f} - {row['high_0.0001']:.4f}" if "low_0.0001" in row else ""
-            )
-            table.writerow(
-                [
-                    f"{row['group']} ({row['frame'].removeprefix('mean of ')})",
-                    row["method"],
-                    _text(row.get("tpr_0.0001")),
-                    interval,
-                    *(_text(row.get(n)) for n in ("tpr_0.001", "tpr_0.005")),
-                    *(_text(row.get(n)) for n in ("average_precision", "calibration_error")),
-                ]
-            )
+def write_docs(means, folder):
+    """Write the means as the table of the documentation."""
+    head = ["Frames", "Method", "TPR at 1e-4", "68 %", "1e-3", "5e-3", "AP", "ECE"]
+    rows = [
+        [
+            f"{row['group']} ({row['frame'].removeprefix('mean of ')})",
+            row["method"],
+            _text(row.get("tpr_0.0001")),
+            f"{row['low_0.0001']:.3f} - {row['high_0.0001']:.3f}" if "low_0.0001" in row else "",
+            *(_text(row.get(name)) for name in COLUMNS[4:6]),
+            *(_text(row.get(name)) for name in COLUMNS[8:10]),
+        ]
+        for row in sorted(means, key=lambda row: GROUPS.index(row["group"]))
+    ]
+    write_table(folder, "accuracy", head, rows)
 
 
 def _crismis(model):
@@ -168,7 +168,7 @@ def _crismis(model):
 
 
 def _text(value):
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:.3f}"
 
 
 def _report(row):
@@ -220,7 +220,7 @@ def main():
         kept = [(key, np.asarray(d).round(5).tolist()) for key, d in draws.items()]
         options.json.write_text(json.dumps({"rows": rows, "means": means, "draws": kept}))
     if options.docs:
-        write_tables(means, options.docs)
+        write_docs(means, options.docs)
     return 0 if rows else 1
 
 

@@ -8,7 +8,6 @@ squared, whether the number of threads changes a single bit, and what ``import c
 """
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -26,6 +25,7 @@ import astroscrappy  # noqa: E402
 import fields  # noqa: E402
 import numpy as np  # noqa: E402
 from astropy.nddata import CCDData  # noqa: E402
+from tables import write_table  # noqa: E402
 
 GOALS = {"ratio": 20.0, "scaling": 4.4, "import": 1.2}
 _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
@@ -115,16 +115,14 @@ def run(options):
     }
 
 
-def write_table(result, folder):
+def write_docs(result, folder):
     """Write the table that the documentation shows."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "speed.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["Call", "Median (s)", "Fastest (s)", "Processor time (s)", "Times faster"])
-        for name, seconds in result["seconds"].items():
-            figures = (seconds, result["fastest"][name], result["processor"][name])
-            ratio = f"{result['ratio'][name]:.1f}"
-            table.writerow([name, *(f"{figure:.2f}" for figure in figures), ratio])
+    head = ["Call", "Median (s)", "Fastest (s)", "Processor time (s)", "Times faster"]
+    rows = []
+    for name, seconds in result["seconds"].items():
+        figures = (seconds, result["fastest"][name], result["processor"][name])
+        rows.append([name, *(f"{f:.2f}" for f in figures), f"{result['ratio'][name]:.1f}"])
+    write_table(folder, "speed", head, rows)
 
 
 def main():
@@ -151,7 +149,7 @@ def main():
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
     if options.docs:
-        write_table(result, options.docs)
+        write_docs(result, options.docs)
     return 0
 
 

@@ -14,7 +14,6 @@ L.A.Cosmic and deepCR are given the nominal ones and crismis none.
 """
 
 import argparse
-import csv
 import json
 import sys
 import warnings
@@ -26,6 +25,7 @@ import peers
 import scenes
 from astropy.io import fits
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, minimum_filter
+from tables import write_table
 
 FWHMS = (1.2, 1.5, 1.8, 2.2, 2.5, 3.5, 5.0)
 GOALS = {1.2: 0.01} | dict.fromkeys(FWHMS[1:], 0.001)
@@ -201,19 +201,15 @@ def report(row):
     )
 
 
-def write_table(rows, folder):
+def write_docs(rows, folder):
     """Write the table of the documentation."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "stars.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["Sources", "Frame", "Number", "crismis", "L.A.Cosmic", "deepCR"])
-        for key in dict.fromkeys((r["group"], r["frame"], r["of"]) for r in rows):
-            mine = {r["method"]: r for r in rows if (r["group"], r["frame"], r["of"]) == key}
-            cells = [
-                f"{100 * mine[m]['flagged']:.3f} %" if m in mine else ""
-                for m in ("crismis", "L.A.Cosmic", "deepCR")
-            ]
-            table.writerow([*key, *cells])
+    names = [m for m in ("crismis", "L.A.Cosmic", "deepCR") if any(r["method"] == m for r in rows)]
+    lines = []
+    for key in dict.fromkeys((r["group"], r["frame"], r["of"]) for r in rows):
+        mine = {r["method"]: r for r in rows if (r["group"], r["frame"], r["of"]) == key}
+        cells = [f"{100 * mine[m]['flagged']:.3f} %" if m in mine else "" for m in names]
+        lines.append([*key, *cells])
+    write_table(folder, "stars", ["Sources", "Frame", "Number", *names], lines)
 
 
 def main():
@@ -240,7 +236,7 @@ def main():
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
     if options.docs:
-        write_table(rows, options.docs)
+        write_docs(rows, options.docs)
     return 0
 
 

@@ -40,10 +40,12 @@ def test_table_holds_each_method_and_the_mean_of_each_group(accuracy, frame, mon
     assert [m["method"] for m in means] == ["signal", "L.A.Cosmic, best setting"]
     assert means[0]["tpr_0.0001"] == means[0]["average_precision"] == 1
     assert means[1]["tpr_0.005"] > 0.9
-    accuracy.write_tables(means, tmp_path)
+    monkeypatch.setattr(accuracy, "GROUPS", ("made up",))
+    accuracy.write_docs(means, tmp_path)
     with (tmp_path / "accuracy.csv").open() as file:
         table = list(csv.reader(file))
-    assert table[1][:4] == ["made up (2)", "signal", "1.0000", "1.0000 - 1.0000"]
+    assert table[1][:4] == ["made up (2)", "signal", "1.000", "1.000 - 1.000"]
+    assert "crismis" in (tmp_path / "accuracy.txt").read_text()
 
 
 def test_lacosmic_setting_over_the_rate_does_not_count(accuracy, frame, monkeypatch):
