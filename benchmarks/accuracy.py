@@ -37,6 +37,7 @@ GROUPS = (
     "STIS spectra",
     "EFOSC2 images",
     *fields.KINDS,
+    scenes.HUBBLE,
     *dict.fromkeys(scene.group for scene in scenes.SCENES.values()),
 )
 COLUMNS = (

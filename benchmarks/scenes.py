@@ -9,6 +9,14 @@ in as clean, stars and crater rims above all, so that a few true hits of the sce
 false positives of everyone. crismis has no vote. The three wide-field chips of WFPC2 are left
 out: there every peer calls the undersampled stars hits, so that no vote can be taken.
 
+Neighbours of injected hits do not count either: the hits were cut out at a level of several
+sigma, so that their faint skirts, which a real hit has, are missing.
+
+Beside them simulated fields as like a wide-field camera of Hubble as the data allow: stars with
+its measured point-spread functions (those of ACS/HRC, blurred by 0.65 pixels and binned by two in
+all four phases, which gives the share of the brightest pixel that the ones of ACS/WFC show),
+galaxies, and hits of a thin CCD of Hubble.
+
 Images of planets and of the Sun are given as their archives hold them, in data numbers and with
 gain and read noise unknown; the nominal gain only scales the injected charge.
 """
@@ -20,9 +28,22 @@ import fields
 import numpy as np
 import peers
 from astropy.io import fits
-from scipy.ndimage import binary_dilation, find_objects, label, median_filter
+from scipy.ndimage import binary_dilation, find_objects, gaussian_filter, label, median_filter
 
-__all__ = ["SCENES", "Scene", "hubble_hits", "inject", "load", "read_scene", "scene_frames"]
+__all__ = [
+    "HUBBLE",
+    "SCENES",
+    "Scene",
+    "hubble_field",
+    "hubble_hits",
+    "inject",
+    "load",
+    "read_scene",
+    "scene_frames",
+]
+
+
+HUBBLE = "HST-like fields"
 
 
 @dataclass(frozen=True)
@@ -125,6 +146,12 @@ def noise(data, scene):
     return np.maximum(expected, 1.4826 * np.median(np.abs(rough)))
 
 
+def truth_of(deposit, sigma):
+    """Return 1 above 3 sigma and 2 for the rest of a hit and the pixels that touch it."""
+    near = binary_dilation(deposit > 0, np.ones((3, 3)))
+    return np.where(deposit > 3 * sigma, 1, np.where(near, 2, 0)).astype(np.uint8)
+
+
 def inject(name, seed):
     """Return a scene with injected hits and its truth as a `peers.Frame`."""
     scene = SCENES[name]
@@ -134,8 +161,7 @@ def inject(name, seed):
     charge = fields.deposit_footprints(data.shape, number, rng, hubble_hits())
     charge += fields.deposit_footprints(data.shape, number // 6, rng)
     deposit = (charge / scene.gain).astype(np.float32)
-    hit = deposit > 3 * noise(data, scene)
-    truth = np.where(good, np.where(hit, 1, np.where(deposit > 0, 2, 0)), 2).astype(np.uint8)
+    truth = np.where(good, truth_of(deposit, noise(data, scene)), 2).astype(np.uint8)
     image = data + deposit
     if np.array_equal(data, np.round(data)):
         image = np.round(image)
@@ -143,8 +169,44 @@ def inject(name, seed):
     return peers.Frame(f"{name}-{seed}", scene.group, image, truth, *facts)
 
 
+@cache
+def hubble_psfs():
+    """Return point-spread functions of ACS/WFC sampling in four phases, each of unit sum."""
+    phases = []
+    radius = np.hypot(*(np.indices((40, 40)) - 19.5))
+    taper = 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 12) / 7, 0, 1))
+    with np.load(fields.data_folder() / "psf" / "hst_psfs.npz") as archive:
+        for name in ("acs_hrc_f475w", "acs_hrc_f555w", "acs_hrc_f814w"):
+            blurred = gaussian_filter(archive[name].astype(float), 0.65)
+            for dy, dx in np.ndindex(2, 2):
+                part = blurred[dy : dy + 80, dx : dx + 80]
+                binned = part.reshape(40, 2, 40, 2).sum(axis=(1, 3))
+                phases.append(binned * taper / np.sum(binned * taper))
+    return phases
+
+
+def hubble_field(seed, size=1024):
+    """Return a field of stars and galaxies like an exposure of ACS/WFC as a `peers.Frame`."""
+    rng = np.random.default_rng([seed, 11])
+    scene = 50 + fields.sersic_galaxies((size, size), 10 ** rng.uniform(2, 4.5, 120), 2.0, rng)
+    psfs = hubble_psfs()
+    for flux in 10 ** rng.uniform(2, 5.5, 800):
+        stamp = np.rot90(psfs[rng.integers(len(psfs))], rng.integers(4)) * flux
+        y, x = rng.integers(-20, size - 20, 2)
+        top, left = max(y, 0), max(x, 0)
+        part = scene[top : y + 40, left : x + 40]
+        part += stamp[top - y : top - y + part.shape[0], left - x : left - x + part.shape[1]]
+    charge = fields.deposit_footprints((size, size), 1500, rng, hubble_hits())
+    sigma = np.sqrt(scene + 4.5**2)
+    data = fields.add_noise(scene, rng, 4.5) + charge
+    truth = truth_of(charge, sigma)
+    return peers.Frame(f"hubble-{seed}", HUBBLE, data.astype(np.float32), truth, 1.0, 4.5)
+
+
 def scene_frames(seeds):
-    """Yield every scene with as many sets of injected hits as there are seeds."""
+    """Yield HST-like fields, and every scene with injected hits, as many as there are seeds."""
+    for seed in range(seeds):
+        yield hubble_field(seed)
     for name in SCENES:
         for seed in range(seeds):
             yield inject(name, seed)
