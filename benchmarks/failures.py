@@ -112,7 +112,7 @@ def main():
     for frame in (f for source in sources for f in source):
         if not fnmatch.fnmatch(frame.name, options.frames):
             continue
-        score = peers.learned(frame, model=options.model)
+        score = peers.learned(frame, **({"model": options.model} if options.model else {}))
         point = operating_point(score, frame.truth, options.rate)
         ratio = signal_to_noise(frame)
         print(f"{frame.name}: TPR {point.true_positive_rate:.4f}, threshold {point.threshold:.4f}")

@@ -45,12 +45,10 @@ def as_ccd(frame):
     return CCDData(frame.data, unit=frame.unit)
 
 
-def learned(frame, *, model=None, **options):
-    """Return the probability per pixel from crismis."""
+def learned(frame, **options):
+    """Return the probability per pixel from crismis, with options of `cosmicray_learned`."""
     import crismis
 
-    if model is not None:
-        options["model"] = model
     return crismis.cosmicray_learned(
         as_ccd(frame), repair=False, **noise(frame), **options
     ).probability

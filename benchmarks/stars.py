@@ -32,14 +32,15 @@ GOALS = {1.2: 0.01} | dict.fromkeys(FWHMS[1:], 0.001)
 BIAS_GOAL = 0.001
 
 
-def methods(model=None, quick=False):
+def methods(options):
     """Return name -> function from a frame to the mask of hits and the cleaned image."""
-    found = {
-        "crismis": lambda frame: _learned(frame, model),
-        "L.A.Cosmic": _lacosmic,
-    }
-    if not quick and "deepCR ACS-WFC" in peers.scorers():
-        found["deepCR"] = _deepcr
+    found = {}
+    if not options.no_crismis:
+        found["crismis"] = lambda frame: _learned(frame, options.model)
+    if not options.no_peers:
+        found["L.A.Cosmic"] = _lacosmic
+        if "deepCR ACS-WFC" in peers.scorers():
+            found["deepCR"] = _deepcr
     return found
 
 
@@ -91,11 +92,11 @@ def photometric_bias(data, cleaned, stars, radius):
 
 def simulated_rows(options):
     """Yield a row per star width and method."""
-    n_stars, size = (1000, 1300) if options.quick else (10_000, 4096)
+    size = round(4096 * (options.stars / 10_000) ** 0.5)
     for fwhm in FWHMS:
-        field = fields.star_field(fwhm, 0, n_stars=n_stars, size=size)
+        field = fields.star_field(fwhm, 0, n_stars=options.stars, size=size)
         frame = peers.Frame(f"FWHM {fwhm}", "stars without hits", field.data, field.truth)
-        for name, method in methods(options.model, options.quick).items():
+        for name, method in methods(options).items():
             hits, cleaned = method(frame)
             false = flagged_stars(hits, field.stars, fwhm)
             row = _row(frame, name, false.mean(), len(false), hits.mean())
@@ -110,7 +111,7 @@ def simulated_rows(options):
 def real_rows(options):
     """Yield a row per real scene and method."""
     for frame, source in real_scenes():
-        for name, method in methods(options.model, options.quick).items():
+        for name, method in methods(options).items():
             hits, _ = method(frame)
             usable = frame.truth < 2
             yield _row(frame, name, hits[source].mean(), source.sum(), hits[usable].mean())
@@ -205,17 +206,22 @@ def write_docs(rows, folder):
     """Write the table of the documentation."""
     names = [m for m in ("crismis", "L.A.Cosmic", "deepCR") if any(r["method"] == m for r in rows)]
     lines = []
-    for key in dict.fromkeys((r["group"], r["frame"], r["of"]) for r in rows):
-        mine = {r["method"]: r for r in rows if (r["group"], r["frame"], r["of"]) == key}
-        cells = [f"{100 * mine[m]['flagged']:.3f} %" if m in mine else "" for m in names]
-        lines.append([*key, *cells])
-    write_table(folder, "stars", ["Sources", "Frame", "Number", *names], lines)
+    for key in dict.fromkeys((r["group"], r["frame"]) for r in rows):
+        mine = {r["method"]: r for r in rows if (r["group"], r["frame"]) == key}
+        cells = [f"{100 * mine[m]['flagged']:.3f}" if m in mine else "" for m in names]
+        lines.append([*key, max(r["of"] for r in mine.values()), *cells])
+    write_table(
+        folder, "stars", ["Sources", "Frame", "Number", *(f"{name} (%)" for name in names)], lines
+    )
 
 
 def main():
     """Run the checks that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer stars, no deepCR")
+    parser.add_argument("--stars", type=int, default=10_000, help="simulated stars per width")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-crismis", action="store_true")
+    parser.add_argument("--beside", type=Path, help="take the peers' rows from this earlier --json")
     parser.add_argument("--model", help="model name or file instead of the default")
     parser.add_argument("--json", type=Path, help="write every row to this file")
     parser.add_argument("--docs", type=Path, help="write the table of the documentation here")
@@ -227,6 +233,9 @@ def main():
         for row in source:
             rows.append(row)
             report(row)
+    if options.beside:
+        earlier = json.loads(options.beside.read_text())
+        rows += [row for row in earlier if row["method"] != "crismis"]
     for row in rows:
         if row["method"] == "crismis" and row["group"] == "stars without hits":
             goal = GOALS[float(row["frame"].split()[1])]
