@@ -3,7 +3,8 @@
 
 Simulated stars without hits, 10^4 per width, peaks from a signal-to-noise ratio of 5 to the full
 well: the fraction of stars with any flagged pixel within one FWHM, and the bias of aperture
-photometry (radius one FWHM) on the cleaned image. Real scenes: the fraction of source pixels
+photometry (radius one FWHM) on the cleaned image; the same of stars among hits, all of them and
+those that are hit, against the image without hits. Real scenes: the fraction of source pixels
 that is flagged. Their own hits are in it, the same for every method, so that what counts is the
 difference. A source pixel is one where the median of 3 x 3 pixels, which hardly any hit
 survives, exceeds the background by 10 sigma; in crowded WFPC2 frames, where no median helps,
@@ -108,6 +109,26 @@ def simulated_rows(options):
             yield row
 
 
+def touched_rows(options):
+    """Yield a row per width and method: stars among hits, and the bias of those that are hit."""
+    for fwhm in fields.FWHMS:
+        field = fields.make_field("stars", fwhm, 0)
+        frame = peers.Frame(f"FWHM {fwhm}, hits", "stars with hits", field.data, field.truth)
+        clean = (field.truth == 0) & (field.scene > fields.SKY + 10 * fields.READNOISE)
+        bright = field.stars[field.stars[:, 3] > 300]
+        undisturbed = field.data - field.deposit
+        touched = flagged_stars(field.deposit > 0, bright, fwhm)
+        for name, method in methods(options).items():
+            hits, cleaned = method(frame)
+            row = _row(frame, name, hits[clean].mean(), clean.sum(), hits.mean())
+            if cleaned is not None:
+                bias = photometric_bias(undisturbed, cleaned, bright, fwhm)
+                row["median_bias"] = float(np.median(bias))
+                row["median_bias_of_hit_stars"] = float(np.median(bias[touched]))
+                row["scatter_of_hit_stars"] = float(np.median(np.abs(bias[touched])))
+            yield row
+
+
 def real_rows(options):
     """Yield a row per real scene and method."""
     for frame, source in real_scenes():
@@ -194,10 +215,12 @@ def star_cores(data):
 
 def report(row):
     """Print one row."""
-    bias = f"{row['median_bias']:9.5f}" if "median_bias" in row else ""
+    names = "median_bias", "median_bias_of_hit_stars", "scatter_of_hit_stars"
+    biases = [f"{row[name]:9.5f}" for name in names if name in row]
     print(
         f"{row['frame']:28s} {row['method']:12s} {row['flagged']:9.5f} {row['of']:8d} "
-        f"{row['everywhere']:9.6f} {bias}",
+        f"{row['everywhere']:9.6f}",
+        *biases,
         flush=True,
     )
 
@@ -227,9 +250,12 @@ def main():
     parser.add_argument("--docs", type=Path, help="write the table of the documentation here")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"{'frame':28s} {'method':12s} {'flagged':>9s} {'of':>8s} {'image':>9s} {'bias':>9s}")
+    print(
+        f"{'frame':28s} {'method':12s} {'flagged':>9s} {'of':>8s} {'image':>9s} "
+        f"{'bias':>9s} {'of hit':>9s} {'scatter':>9s}"
+    )
     rows = []
-    for source in (simulated_rows(options), real_rows(options)):
+    for source in (simulated_rows(options), touched_rows(options), real_rows(options)):
         for row in source:
             rows.append(row)
             report(row)
