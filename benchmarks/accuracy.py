@@ -198,7 +198,9 @@ def main():
     parser.add_argument("--no-lacosmic", action="store_true")
     parser.add_argument("--no-crismis", action="store_true")
     parser.add_argument("--json", type=Path, help="write every row to this file")
-    parser.add_argument("--beside", type=Path, help="take the peers' rows from this earlier --json")
+    parser.add_argument(
+        "--beside", type=Path, nargs="*", default=[], help="peers' rows from earlier --json files"
+    )
     parser.add_argument("--docs", type=Path, help="write the tables of the documentation here")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -210,8 +212,8 @@ def main():
     heads = ["1e-4", "1e-3", "5e-3", "low", "high", "AP", "ECE", "untold"]
     print(f"{'frame':28s} {'method':28s}", *(f"{head:>6s}" for head in heads))
     rows, draws = measure(frames, options)
-    if options.beside:
-        earlier = json.loads(options.beside.read_text())
+    for path in options.beside:
+        earlier = json.loads(path.read_text())
         rows += [r for r in earlier["rows"] if r["method"] != "crismis"]
         draws |= {tuple(key): d for key, d in earlier["draws"] if key[1] != "crismis"}
     means = summarize(rows, draws)

@@ -63,7 +63,7 @@ SCENES = {
     "lorri": Scene("fits/lor_0086422037_0x633_sci_1.fit", "planets", 19.4, 20.0),
     "onc": Scene("fits/hyb2_onc_20151203_000006_w2f_l2a.fit", "planets", 20.95, 40.0),
     "cassini": Scene("pds3/N1489034146_2.IMG", "planets", 30.0, 30.0),
-    "galileo": Scene("pds3/C0532836239R.IMG", "planets", 150.0, 40.0),
+    "galileo": Scene("pds3/C0532836239R.IMG", "planets", 38.0, 30.0),
     "trace": Scene("fits/trace_19980519_171_1024.fits", "corona", 12.0, 25.0),
     "xrt": Scene("fits/L1_XRT20120605_215839.9.fits", "corona", 58.0, 60.0),
 }
