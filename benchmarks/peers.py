@@ -89,7 +89,9 @@ def scorers(everything=False):
 
 
 def _deepcr(model, frame):
-    return _load_deepcr(model).clean(_electrons(frame), binary=False, segment=False)
+    return _load_deepcr(model).clean(
+        _electrons(frame), binary=False, segment=frame.data.size > 1100**2, patch=512
+    )
 
 
 def _cosmic_conn(model, frame):
