@@ -87,7 +87,6 @@ def score_row(frame, method, score, seconds, draws):
         row[f"tpr_{rate:g}"] = operating_point(score, frame.truth, rate).true_positive_rate
     row["average_precision"] = average_precision(score, frame.truth)
     row["calibration_error"], _ = calibration_error(score, frame.truth)
-    row["calibration_error_untold"] = row["calibration_error"]
     return row, block_bootstrap(score, frame.truth, RATES[0], draws=draws)
 
 
@@ -124,6 +123,7 @@ def measure(frames, options):
             score = np.asarray(function(frame))
             row, drawn = score_row(frame, method, score, time.perf_counter() - start, options.draws)
             if method == "crismis":
+                row["calibration_error_untold"] = row["calibration_error"]
                 told = function(frame, hit_fraction=hit_fraction(frame))
                 row["calibration_error"], _ = calibration_error(told, frame.truth)
             row["low_0.0001"], row["high_0.0001"] = np.nanpercentile(drawn, [16, 84])
