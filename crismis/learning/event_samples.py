@@ -459,6 +459,22 @@ def observed_category(rows, columns, electrons, particle, camera):
         Strays from a straight line by more than 0.9 pixel and a twentieth of its length.
     ``track``
         The rest.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of int, shape (n_pixels,)
+        Pixels of the event.
+    electrons : ndarray, shape (n_pixels,)
+        Noise-free charge of the particle in each.
+    particle : object
+        What the transport knows: ``kind``, ``entry`` (row, column), ``azimuth`` (radians),
+        ``charge`` (electrons) and ``path`` (micrometres).
+    camera : Camera
+
+    Returns
+    -------
+    str
+        Value of `~crismis.taxonomy.Category`.
     """
     visible = electrons > 0.5 * camera.grow_level * camera.noise
     y, x, q = rows[visible], columns[visible], electrons[visible]
