@@ -79,7 +79,7 @@ intersphinx_mapping = {
 # The one rule for outside references: resolved above where the inventory could be had, ignored
 # where not. A wrong reference to anything of crismis is always an error.
 OUTSIDE_NAMES = "|".join(
-    sorted({*OUTSIDE, "typer", "astroscrappy", *dir(builtins), *sys.stdlib_module_names})
+    sorted({*OUTSIDE, "astroscrappy", "skimage", "typer", *dir(builtins), *sys.stdlib_module_names})
 )
 nitpick_ignore_regex = [(r"py:.*|std:.*", rf"({OUTSIDE_NAMES})(\..*)?")]
 

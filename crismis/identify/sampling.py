@@ -24,7 +24,7 @@ class Scene:
 
     Parameters
     ----------
-    image : `crismis.identify._kernels.Image`
+    image : ``crismis.identify._kernels.Image``
     conditions : ndarray
         The image-wide inputs of the judge, float32, shape ``(CONDITIONS,)``.
     sharpness : ndarray

@@ -58,9 +58,8 @@ def measure_tracks(ccd, *, detector=None):
             alike, so that their difference is free of them. Longer tracks, whose variances
             delta rays dominate, are measured between the points at which the charge per
             length falls to half of its level inside: diffusion is symmetric about these.
-        ``azimuth`` (deg, 0 to 180)
+        ``azimuth`` (0 to 180), ``azimuth_error`` (deg)
             Of the track in the image plane, counter-clockwise from the x axis.
-        ``azimuth_error`` (deg)
         ``inclination`` (deg)
             :math:`\arctan(L/t)` from the normal of the detector of thickness t, for a
             particle that went through.
