@@ -32,7 +32,13 @@ spelling_word_list_filename = "spelling_wordlist.txt"
 spelling_show_suggestions = True
 spelling_exclude_patterns = ["api/*", "reference/*", "sg_execution_times.rst", "gen_modules/*"]
 
-exclude_patterns += ["examples", "gallery_template", "_templates", "sg_execution_times.rst"]
+exclude_patterns += [
+    "examples",
+    "scripts",
+    "gallery_template",
+    "_templates",
+    "sg_execution_times.rst",
+]
 
 # -- References ---------------------------------------------------------------------------------
 

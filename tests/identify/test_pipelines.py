@@ -15,7 +15,7 @@ from ccdproc import Combiner
 from crismis import CosmicRayCCDData, cosmicray_lacosmic, cosmicray_learned
 
 GAIN, READNOISE, BIAS, DARK = 1.6, 5.0, 500.0, 0.2
-SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "reduction.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "scripts" / "reduction.py"
 
 
 def stars(rng, shape=(128, 144)):
