@@ -1,5 +1,6 @@
 """CosmicRayCCDData: a CCDData that carries what crismis found in the image."""
 
+import warnings
 from copy import deepcopy
 from enum import IntFlag
 from io import BytesIO
@@ -7,6 +8,7 @@ from io import BytesIO
 import numpy as np
 from astropy import units as u
 from astropy.io import fits, registry
+from astropy.io.fits.verify import VerifyWarning
 from astropy.nddata import CCDData
 from astropy.nddata.ccddata import fits_ccddata_reader
 from astropy.table import QTable, Table
@@ -217,7 +219,10 @@ class CosmicRayCCDData(CCDData):
             values that repair replaced, a table ``CREVENTS``, and one ``CRTRUTH`` for each
             item of the truth.
         """
-        hdus = super().to_hdu(*args, **kwargs)
+        with warnings.catch_warnings():
+            # Keywords of plain dictionaries may be longer than eight characters.
+            warnings.filterwarnings("ignore", "Keyword name", VerifyWarning)
+            hdus = super().to_hdu(*args, **kwargs)
         for name, value in (
             ("CRPROB", self.probability),
             ("CRFLAGS", self.flags),

@@ -150,7 +150,7 @@ def cosmicray_learned(
         exposure_time=exposure_time,
     )
     if np.isinf(frame.saturation):
-        frame.saturation = clipping_level(frame.electrons, frame.bad)
+        frame.saturation = clipping_level(frame.electrons, frame.bad, n_threads=n_threads)
     probability = _judge(frame, model, psf_fwhm, hit_fraction, n_threads)
     hits = probability >= np.float32(threshold)
     if grow:

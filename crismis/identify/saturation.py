@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from .masks import dilate
+from .threads import default_threads, run_tasks
 
 __all__ = ["clipping_level", "saturated_sources"]
 
@@ -12,11 +13,12 @@ _CORE = 0.1
 L.A.Cosmic as implemented in astroscrappy (McCully et al. 2018) tells stars from hits so."""
 
 _SPREAD = 2
+_ROWS = 256
 _CLIPPED = 5
 _CONTRAST = 20.0
 
 
-def clipping_level(image, bad):
+def clipping_level(image, bad, *, n_threads=None):
     """Return the level at which an image is clipped, infinity where none shows.
 
     A level is taken for clipping if five pixels or more share the largest value exactly and
@@ -27,16 +29,24 @@ def clipping_level(image, bad):
     image : 2-D ndarray
     bad : ndarray of bool
         Pixels to leave out.
+    n_threads : int, optional
+        Threads that share the search for the largest value.
 
     Returns
     -------
     float
     """
-    if bad.any():
-        top = np.max(image, where=~bad, initial=-np.inf)
-    else:
-        top = image.max()
-    if np.count_nonzero(image == top) < _CLIPPED:
+    stripes = [slice(first, first + _ROWS) for first in range(0, len(image), _ROWS)]
+
+    def largest(rows):
+        if bad[rows].any():
+            return np.max(image[rows], where=~bad[rows], initial=-np.inf)
+        return image[rows].max()
+
+    tops = run_tasks(largest, stripes, n_threads or default_threads())
+    top = max(tops)
+    candidates = [rows for rows, value in zip(stripes, tops, strict=True) if value == top]
+    if sum(np.count_nonzero(image[rows] == top) for rows in candidates) < _CLIPPED:
         return np.inf
     step = max(1, int(np.sqrt(image.size / 1e5)))
     sample = image[::step, ::step][~bad[::step, ::step]]
