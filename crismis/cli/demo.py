@@ -70,15 +70,13 @@ def _print_table(row, truth):
 
     table = Table(title="Cosmic-ray hits of the simulated exposure")
     table.add_column("category")
-    table.add_column("found", justify="right")
-    table.add_column("simulated", justify="right")
-    visible = truth["category"][truth["n_visible"] > 0]
+    table.add_column("events", justify="right")
     for category in Category:
-        found, true = int(row[f"n_{category}"]), int((visible == category).sum())
-        if found or true:
-            table.add_row(str(category), str(found), str(true))
+        if found := int(row[f"n_{category}"]):
+            table.add_row(str(category), str(found))
     table.add_section()
-    table.add_row("all", str(int(row["n_events"])), str(len(visible)))
+    table.add_row("all found", str(int(row["n_events"])))
+    table.add_row("simulated and visible", str(int((truth["n_visible"] > 0).sum())))
     Console().print(table)
     typer.echo(f"identified in     {row['identify_time']:.2f}")
     typer.echo(
