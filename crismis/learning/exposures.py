@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Truth from repeated exposures of one scene: what only one of them shows is a hit."""
 
+import warnings
+
 import numpy as np
 from astropy.nddata import CCDData
 from scipy import ndimage
@@ -196,7 +198,11 @@ def _combine(others, blind):
         CCDData(np.nan_to_num(o), mask=b, unit="electron")
         for o, b in zip(others, blind, strict=True)
     ]
-    return np.asarray(Combiner(planes).median_combine().data, dtype=float), covered
+    with warnings.catch_warnings():
+        # Pixels that no exposure covers are NaN; `covered` says so.
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        median = Combiner(planes).median_combine()
+    return np.asarray(median.data, dtype=float), covered
 
 
 def _hot_pixels(images, masks, shifts, readnoise):
