@@ -134,12 +134,6 @@ def _report(summary):
 
 def draw_overlay(ccd, file):
     """Draw the image with its events; lives here because view is above survey."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from ..view import write_overlay
 
-    from ..view import plot_overlay
-
-    figure = Figure(figsize=(8, 8), layout="constrained")
-    FigureCanvasAgg(figure)
-    plot_overlay(ccd, ax=figure.add_subplot())
-    figure.savefig(file, format="png", dpi=150)
+    write_overlay(ccd, file, format="png")

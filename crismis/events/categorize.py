@@ -8,7 +8,7 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from ..ccddata import CosmicRayCCDData, Flag
-from ..detectors import get_detector
+from ..detectors import electrons_per_unit, get_detector
 from ..headers import Facts
 from ..silicon import pair_energy
 from .classify import THRESHOLD, decide, get_classifier
@@ -168,10 +168,10 @@ def _plane(sources, shape):
     return plane
 
 
-def _name(events, ccd, electrons_per_unit, classifier):
+def _name(events, ccd, scale, classifier):
     """Category and its probability for each event."""
     classifier = get_classifier(classifier)
-    stopping = relative_stopping(events.columns, electrons_per_unit, get_detector(ccd))
+    stopping = relative_stopping(events.columns, scale, get_detector(ccd))
     features = describe(events, stopping)
     probability = classifier.predict_proba(features) if len(features) else features
     unknown_below = getattr(classifier, "unknown_below", THRESHOLD)
@@ -182,19 +182,6 @@ def _name(events, ccd, electrons_per_unit, classifier):
 def _pair_energy(ccd):
     """Energy per electron-hole pair in keV at the temperature of the detector."""
     return float(pair_energy(Facts.from_header(ccd.meta).temperature)) / 1e3
-
-
-def electrons_per_unit(ccd):
-    """Factor from data to electrons and the unit it leads to; 1 and the data's own if unknown."""
-    facts = Facts.from_header(ccd.meta)
-    unit, scale = ccd.unit, 1.0
-    if u.s in unit.bases and facts.exposure_time:
-        unit, scale = unit * u.s, facts.exposure_time
-    if unit == u.electron:
-        return scale, u.electron
-    if unit in (u.adu, u.DN, u.ct) and facts.gain:
-        return scale * facts.gain, u.electron
-    return 1.0, ccd.unit
 
 
 def _flags(ccd, pixels, shape, bad, sources):

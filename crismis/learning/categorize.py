@@ -430,8 +430,7 @@ def _describe_labels(path, wanted):
     from astropy import units as u
 
     from ..ccddata import CosmicRayCCDData
-    from ..detectors import get_detector
-    from ..events.categorize import electrons_per_unit
+    from ..detectors import electrons_per_unit, get_detector
 
     ccd = CosmicRayCCDData.read(path)
     if ccd.segmentation is None:

@@ -235,7 +235,7 @@ def plot_overlay(
     return Overlay(image, outlines, _add_legend(image.axes, outlines) if legend else None)
 
 
-def write_overlay(ccd, path, *, width=1200, title="", **kwargs):
+def write_overlay(ccd, path, *, width=1200, title="", format=None, **kwargs):
     """Write the picture of `plot_overlay` to a file, safely from any thread.
 
     Parameters
@@ -248,6 +248,8 @@ def write_overlay(ccd, path, *, width=1200, title="", **kwargs):
         Width of the picture in pixels.
     title : str
         Written above the image.
+    format : str, optional
+        Such as ``"png"``, for a file whose ending does not say it.
     **kwargs
         Passed on to `plot_overlay`.
 
@@ -278,7 +280,7 @@ def write_overlay(ccd, path, *, width=1200, title="", **kwargs):
     plot_overlay(ccd, ax, **kwargs)
     ax.set_title(title, fontsize=10)
     ax.tick_params(labelsize=8)
-    figure.savefig(path)
+    figure.savefig(path, format=format)
     return Path(path)
 
 
