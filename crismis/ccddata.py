@@ -17,7 +17,16 @@ __all__ = ["CosmicRayCCDData", "Flag"]
 
 
 class Flag(IntFlag):
-    """Bits of `CosmicRayCCDData.flags`."""
+    """Bits of `CosmicRayCCDData.flags`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis import Flag
+    >>> flags = np.array([0, Flag.HIT, Flag.HIT | Flag.REPAIRED], np.uint8)
+    >>> (flags & Flag.REPAIRED) != 0
+    array([False, False,  True])
+    """
 
     HIT = 1
     """A cosmic-ray hit."""
@@ -58,6 +67,16 @@ class CosmicRayCCDData(CCDData):
     truth : dict, optional
         Simulated exposures only: ``deposit`` (electrons per pixel) and ``events``
         (one row per simulated event).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis import CosmicRayCCDData, Flag
+    >>> flags = np.zeros((4, 5), np.uint8)
+    >>> flags[1, 2] = Flag.HIT
+    >>> ccd = CosmicRayCCDData(np.ones((4, 5)), unit="adu", flags=flags)
+    >>> int(ccd.hits.sum()), ccd[1:, 2:].hits.shape
+    (1, (3, 3))
     """
 
     def __init__(

@@ -63,6 +63,14 @@ class Detector:
         alternative values. The most specific way that applies counts.
     sources : dict
         Field name -> handbook or paper of its value.
+
+    Examples
+    --------
+    >>> from crismis import Detector
+    >>> camera = Detector("Mine", pitch=15.0, thickness=12.0, gain=1.5, readnoise=4.0)
+    >>> binned = camera.evolve(binning=(2, 2))
+    >>> binned.binning, binned.gain
+    ((2, 2), 1.5)
     """
 
     name: str
@@ -132,7 +140,7 @@ class Detector:
 
 
 def load_detectors(path):
-    """Read detectors from a TOML file and make them known to `get_detector`.
+    r"""Read detectors from a TOML file and make them known to `get_detector`.
 
     Parameters
     ----------
@@ -142,6 +150,17 @@ def load_detectors(path):
     Returns
     -------
     list of Detector
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from crismis import get_detector
+    >>> from crismis.detectors import load_detectors
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.toml"
+    >>> _ = path.write_text("[Backyard]\npitch = 9.0\ngain = 1.2\n")
+    >>> [camera] = load_detectors(path)
+    >>> get_detector("Backyard") == camera
+    True
     """
     detectors = _parse(Path(path).read_text(encoding="utf-8"), str(path))
     _USER.update(detectors)
@@ -149,7 +168,14 @@ def load_detectors(path):
 
 
 def list_detectors():
-    """Return every known detector, the user's own included."""
+    """Return every known detector, the user's own included.
+
+    Examples
+    --------
+    >>> from crismis.detectors import list_detectors
+    >>> [d.name for d in list_detectors() if d.name.startswith("SOHO")]
+    ['SOHO/LASCO/C2', 'SOHO/LASCO/C3', 'SOHO/EIT']
+    """
     return list((_shipped() | _USER).values())
 
 
@@ -173,6 +199,12 @@ def get_detector(name_or_ccd):
     ------
     KeyError
         If no detector has the given name.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> crismis.get_detector("hst/acs/wfc").pitch
+    15.0
     """
     if isinstance(name_or_ccd, Detector):
         return name_or_ccd
@@ -220,6 +252,15 @@ def electrons_per_unit(ccd, detector=None):
         Electrons per unit of the data, 1 where the gain is not known.
     unit : `~astropy.units.Unit`
         Electron, or the data's own unit where the gain is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.nddata import CCDData
+    >>> from crismis.detectors import electrons_per_unit
+    >>> ccd = CCDData(np.ones((4, 4)), unit="adu", meta={"CRGAIN": 2.0})
+    >>> electrons_per_unit(ccd)
+    (2.0, Unit("electron"))
     """
     from astropy import units as u
 

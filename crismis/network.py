@@ -27,6 +27,16 @@ def save_model(path, arrays, card):
         Numeric arrays only.
     card : dict
         JSON-able model card with at least ``task`` and ``name``.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from crismis.network import save_model
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.crm"
+    >>> save_model(path, {"weights": np.eye(2)}, {"task": "example", "name": "small"})
+    >>> path.exists()
+    True
     """
     card = dict(card, format_version=FORMAT_VERSION, checksum=_checksum(arrays))
     buffer = io.BytesIO()
@@ -61,6 +71,17 @@ def load_model(path, task=None):
     ------
     ModelError
         If the file is no model, is damaged, of an unknown version or for another task.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from crismis.network import load_model, save_model
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.crm"
+    >>> save_model(path, {"weights": np.eye(2)}, {"task": "example", "name": "small"})
+    >>> arrays, card = load_model(path, task="example")
+    >>> arrays["weights"].shape, card["name"]
+    ((2, 2), 'small')
     """
     try:
         with zipfile.ZipFile(path) as archive:

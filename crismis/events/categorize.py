@@ -64,7 +64,14 @@ _ORDER = [
 
 
 class EventFlag(IntFlag):
-    """Bits of the column ``flags`` of events; those of `~crismis.Flag` keep their value."""
+    """Bits of the column ``flags`` of events; those of `~crismis.Flag` keep their value.
+
+    Examples
+    --------
+    >>> from crismis.events import EventFlag
+    >>> EventFlag.SATURATED in EventFlag(EventFlag.SATURATED | EventFlag.EDGE)
+    True
+    """
 
     SATURATED = Flag.SATURATED
     """A pixel is at or above the saturation level: the charge is a lower limit."""
@@ -107,6 +114,20 @@ def categorize_cosmicrays(ccd, *, crmask=None, classifier=None, sources=None):
         If ``ccd`` is no `~astropy.nddata.CCDData`.
     ValueError
         If there are no hits to use or a plane has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.nddata import CCDData
+    >>> import crismis
+    >>> data = np.random.default_rng(1).normal(50, 3, (64, 64))
+    >>> hits = np.zeros(data.shape, bool)
+    >>> row = np.arange(20, 40)
+    >>> hits[row, row + 10] = hits[row, row + 11] = True
+    >>> data[hits] += 200
+    >>> found = crismis.categorize_cosmicrays(CCDData(data, unit="electron"), crmask=hits)
+    >>> print(found.events["category"][0], found.events["n_pixels"][0])
+    track 40
     """
     from photutils.segmentation import SegmentationImage
 

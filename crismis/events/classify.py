@@ -118,6 +118,12 @@ def get_classifier(classifier=None):
         If it cannot give probabilities.
     ValueError
         If it names categories that are not in the taxonomy.
+
+    Examples
+    --------
+    >>> from crismis.events import get_classifier
+    >>> "track" in get_classifier().classes_
+    True
     """
     if classifier is None:
         return _shipped()

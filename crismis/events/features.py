@@ -60,6 +60,17 @@ def relative_stopping(columns, electrons_per_unit, detector):
     -------
     ndarray, shape (n_events,)
         NaN where the gain, the pitch or the thickness is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis import get_detector
+    >>> from crismis.events import measure, relative_stopping
+    >>> data = np.zeros((20, 20))
+    >>> data[10, 5:15] = 100.0
+    >>> columns = measure((data > 50).astype(int), data)
+    >>> relative_stopping(columns, 7.0, get_detector("HST/WFPC2/PC")).round(2)
+    array([0.49])
     """
     if detector is None:
         return np.full(len(columns["charge"]), np.nan)
@@ -85,6 +96,16 @@ def describe(events, stopping=None):
     ndarray of float32, shape (n_events, len(FEATURES))
         In pixels and signal-to-noise ratios, so that they do not depend on the gain and
         little on the size of the pixels; equal for an event turned by 90 degrees or mirrored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.events import FEATURES, describe, measure_events
+    >>> data = np.random.default_rng(1).normal(0, 2, (20, 20))
+    >>> data[10, 5:15] += 100.0
+    >>> features = describe(measure_events((data > 50).astype(int), data))
+    >>> features.shape == (1, len(FEATURES))
+    True
     """
     if len(events.pixels) == 0:
         return np.zeros((0, len(FEATURES)), np.float32)

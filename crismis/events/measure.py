@@ -91,7 +91,18 @@ def measure(labels, data, *, bad=None, probability=None):
 
 @dataclass(frozen=True)
 class Events:
-    """Measured events: pixels, charge above background of each, skeleton by level, columns."""
+    """Measured events: pixels, charge above background of each, skeleton by level, columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.events import measure_events
+    >>> data = np.zeros((20, 20))
+    >>> data[10, 5:15] = 100.0
+    >>> events = measure_events((data > 50).astype(int), data)
+    >>> events.excess.sum(), events.pixels.sum(events.excess)
+    (np.float64(1000.0), array([1000.]))
+    """
 
     pixels: Footprints
     excess: np.ndarray
@@ -100,7 +111,18 @@ class Events:
 
 
 def measure_events(labels, data, *, bad=None, probability=None):
-    """Measure as `measure` does and keep the pixels, for descriptions that need them."""
+    """Measure as `measure` does and keep the pixels, for descriptions that need them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.events import measure_events
+    >>> data = np.zeros((20, 20))
+    >>> data[10, 5:15] = 100.0
+    >>> events = measure_events((data > 50).astype(int), data)
+    >>> events.columns["charge"]
+    array([1000.])
+    """
     labels = labels if isinstance(labels, np.ndarray) else labels.data
     labels = np.ascontiguousarray(labels, dtype=np.int32)
     data = np.asarray(data)

@@ -41,6 +41,23 @@ def flag_hits(path, output, *, bit=None, overwrite=False, **options):
     crismis.IngestError
         If the file cannot be read, has no pairs of ``SCI`` and ``DQ``, comes from an
         instrument whose bit is not known, or if the copy exists already.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.identify.dq import flag_hits
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> image = np.random.default_rng(1).normal(100, 11, (64, 64)).astype("f4")
+    >>> image[30, 20:26] += 900
+    >>> primary = fits.PrimaryHDU(header=fits.Header({"INSTRUME": "ACS", "EXPTIME": 500.0}))
+    >>> science = fits.ImageHDU(image, fits.Header({"BUNIT": "ELECTRONS"}), name="SCI")
+    >>> quality = fits.ImageHDU(np.zeros(image.shape, "i2"), name="DQ")
+    >>> fits.HDUList([primary, science, quality]).writeto(folder / "a_flt.fits")
+    >>> done = flag_hits(folder / "a_flt.fits", folder / "flagged.fits", readnoise=5.0)
+    >>> done["bit"], done["hits"][1] >= 6
+    (4096, True)
     """
     from ..ingest import read
 

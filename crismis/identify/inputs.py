@@ -48,6 +48,16 @@ class Frame:
         Unit of the input.
     model : dict or None
         Card of the model that judged the frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.inputs import prepare
+    >>> image = np.full((32, 32), 50.0)
+    >>> image[3, 4] = np.nan
+    >>> frame = prepare(image, gain=2.0, readnoise=4.0)
+    >>> bool(frame.bad[3, 4]), int(frame.bad.sum())
+    (True, 1)
     """
 
     electrons: np.ndarray
@@ -117,6 +127,14 @@ def prepare(
     ValueError
         If the image is not two-dimensional, is empty or wholly masked, or if a unit,
         keyword or shape does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.inputs import prepare
+    >>> frame = prepare(np.full((32, 32), 50.0), gain=2.0, readnoise=4.0)
+    >>> float(frame.electrons[0, 0]), frame.readnoise
+    (100.0, 4.0)
     """
     data = image_data(image)
     unit, meta = _unit(image), getattr(image, "meta", None)
@@ -190,6 +208,18 @@ def finish(
     CosmicRayCCDData or tuple of ndarray
         For an array the cleaned array and the mask of hits (for a masked array, joined
         with its mask).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.inputs import finish, prepare
+    >>> image = np.full((32, 32), 50.0)
+    >>> hits = np.zeros(image.shape, bool)
+    >>> hits[3, 4] = True
+    >>> frame = prepare(image, gain=2.0, readnoise=4.0)
+    >>> cleaned, mask = finish(image, frame, hits, cleaned=np.array([98.0]))
+    >>> float(cleaned[3, 4]), bool(mask[3, 4])
+    (49.0, True)
     """
     data = _with_repairs(image, frame, hits, cleaned, gain_apply)
     if not isinstance(image, NDData):

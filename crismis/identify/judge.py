@@ -32,6 +32,12 @@ class Judge:
         ``first_*`` and ``*`` weights and biases, and ``table``.
     card : dict
         The model card.
+
+    Examples
+    --------
+    >>> from crismis.identify.judge import load_judge
+    >>> load_judge("space").card["task"]
+    'identify'
     """
 
     arrays: dict
@@ -119,6 +125,12 @@ def load_judge(model):
     ------
     ModelError
         If there is no such model, or the file is none.
+
+    Examples
+    --------
+    >>> from crismis.identify.judge import load_judge
+    >>> load_judge("ground").card["name"]
+    'ground'
     """
     path = Path(model)
     if path.suffix != ".crm":
@@ -149,6 +161,18 @@ def choose_model(frame, scene):
     -------
     str
         ``"spectroscopy"``, ``"ground"`` or ``"space"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.inputs import prepare
+    >>> from crismis.identify.judge import choose_model
+    >>> from crismis.identify.sampling import measure_scene
+    >>> image = np.random.default_rng(1).normal(100, 11, (64, 64))
+    >>> frame = prepare(image, gain=1.0, readnoise=5.0)
+    >>> scene = measure_scene(frame.electrons, frame.bad, frame.gain, frame.readnoise)
+    >>> choose_model(frame, scene)
+    'space'
     """
     if scene.spectral:
         return "spectroscopy"
@@ -176,6 +200,17 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     -------
     ndarray
         float32, shape of the image; 0 where the image is bad.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.inputs import prepare
+    >>> from crismis.identify.judge import hit_probability
+    >>> image = np.random.default_rng(1).normal(100, 11, (64, 64))
+    >>> image[30, 20:26] += 900
+    >>> probability = hit_probability(prepare(image, gain=1.0, readnoise=5.0))
+    >>> bool((probability[30, 20:26] > 0.5).all())
+    True
     """
     n_threads = n_threads or default_threads()
     out = np.zeros(frame.electrons.shape, dtype=np.float32)

@@ -27,6 +27,12 @@ class NoiseModel:
         show it.
     pedestal : float
         Level without light, in data units.
+
+    Examples
+    --------
+    >>> from crismis.identify.noise import NoiseModel
+    >>> float(NoiseModel(floor=25.0, slope=1.0).sigma(144.0))
+    13.0
     """
 
     floor: float
@@ -66,6 +72,15 @@ def measure_boxes(data, bad, n_threads=1):
         float32 meshes; NaN where less than a quarter of a box is good. The noise is the robust
         scatter of second differences along rows, so a smooth scene does not count; its core
         is that of the quietest 40 %, which hits and warm pixels hardly reach.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.noise import measure_boxes
+    >>> image = np.random.default_rng(1).normal(100, 10, (128, 128)).astype("f4")
+    >>> level, noise, core = measure_boxes(image, np.zeros(image.shape, bool))
+    >>> level.shape, bool(abs(np.median(noise) - 10) < 1)
+    ((4, 4), True)
     """
     mesh = tuple(max(1, round(n / BOX)) for n in data.shape)
     level, noise, core = (np.empty(mesh, dtype=np.float32) for _ in range(3))

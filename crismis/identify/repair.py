@@ -42,6 +42,13 @@ class Noise:
     ----------
     slope, floor : float
         1 and the squared read noise for an image in electrons.
+
+    Examples
+    --------
+    >>> from crismis.identify.repair import Noise
+    >>> noise = Noise(slope=1.0, floor=25.0)
+    >>> noise.floor + noise.slope * 100
+    125.0
     """
 
     slope: float
@@ -86,6 +93,18 @@ def repair(data, hits, bad, noise, method="interpolate", *, seed=0, n_threads=No
     of several lengths and directions averaged by their marginal likelihood. ``"noise"`` adds to
     that a normal deviate of the variance that a pixel there has, so that statistics of the
     cleaned image come out right.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.repair import Noise, repair
+    >>> image = np.full((32, 32), 100, "f4")
+    >>> hits = np.zeros(image.shape, bool)
+    >>> hits[16, 10:14] = True
+    >>> image[hits] = 900
+    >>> values, variance = repair(image, hits, np.zeros_like(hits), Noise(1.0, 25.0))
+    >>> values.round()
+    array([100., 100., 100., 100.])
     """
     method = repair_method(method, "interpolate")
     rows, columns = np.divmod(np.flatnonzero(hits), hits.shape[1])
@@ -111,7 +130,14 @@ def repair(data, hits, bad, noise, method="interpolate", *, seed=0, n_threads=No
 
 
 def repair_method(repair, default):
-    """Return the method that a ``repair`` argument names, `None` for none."""
+    """Return the method that a ``repair`` argument names, `None` for none.
+
+    Examples
+    --------
+    >>> from crismis.identify.repair import repair_method
+    >>> repair_method(True, "interpolate"), repair_method("median", "interpolate")
+    ('interpolate', 'median')
+    """
     if repair is None or repair is False:
         return None
     if repair is True:
@@ -135,6 +161,14 @@ def frame_noise(frame):
     Noise
         On the scale of ``frame.electrons``: Poisson and read noise where these are known,
         else a constant taken from the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.inputs import prepare
+    >>> from crismis.identify.repair import frame_noise
+    >>> frame_noise(prepare(np.full((32, 32), 50.0), gain=1.0, readnoise=5.0))
+    Noise(slope=1.0, floor=25.0)
     """
     if not (np.isnan(frame.readnoise) or np.isnan(frame.gain)):
         return Noise(1.0, frame.readnoise**2)

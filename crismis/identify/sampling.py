@@ -35,6 +35,15 @@ class Scene:
         The same in electrons, as far as the gain is known.
     spectral : bool
         Whether rows, or columns, share their brightness as in a long-slit spectrum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    >>> scene.spectral, bool(8 < scene.sigma < 14)
+    (False, True)
     """
 
     image: object
@@ -87,6 +96,15 @@ def measure_scene(
     Returns
     -------
     Scene
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import CONDITIONS, measure_scene
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    >>> scene.conditions.shape == (CONDITIONS,)
+    True
     """
     level, noise, core = measure_boxes(electrons, bad, n_threads)
     known = np.isfinite(gain) and np.isfinite(readnoise)

@@ -35,6 +35,15 @@ def clipping_level(image, bad, *, n_threads=None):
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.saturation import clipping_level
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64))
+    >>> image[20:23, 30:33] = 4095
+    >>> float(clipping_level(image, np.zeros(image.shape, bool)))
+    4095.0
     """
     stripes = [slice(first, first + _ROWS) for first in range(0, len(image), _ROWS)]
 

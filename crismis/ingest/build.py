@@ -98,6 +98,14 @@ def clean_header(header):
     Returns
     -------
     `~astropy.io.fits.Header`
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from crismis.ingest.build import clean_header
+    >>> header = fits.Header({"NAXIS": 2, "BZERO": 32768, "OBJECT": "Io"})
+    >>> list(clean_header(header))
+    ['OBJECT']
     """
     clean = fits.Header()
     for card in header.cards:
@@ -128,6 +136,16 @@ def split_wcs(header, hdus=None):
     -------
     `~astropy.wcs.WCS` or None
         `None` where there are none, or where they cannot be understood.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from crismis.ingest.build import split_wcs
+    >>> header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0,
+    ...                       "CRVAL2": 20.0, "CDELT1": 0.1, "CDELT2": 0.1, "OBJECT": "M31"})
+    >>> wcs = split_wcs(header)
+    >>> print(wcs.wcs.ctype[0], list(header))
+    RA---TAN ['OBJECT']
     """
     from astropy.wcs import WCS
 
@@ -166,6 +184,18 @@ def build(source, plane, name, index, unit):
     Returns
     -------
     `~astropy.nddata.CCDData`
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.ingest import Plane, Source
+    >>> from crismis.ingest.build import build
+    >>> plane = Plane(np.ones((4, 5)), fits.Header({"EXPTIME": 30.0}), unit="adu")
+    >>> ccd = build(Source(pathlib.Path("image.fits")), plane, 0, None, None)
+    >>> ccd.unit, ccd.meta["CREXPTIM"]
+    (Unit("adu"), 30.0)
     """
     unit, counts = _unit(source, plane, unit)
     header = plane.header
@@ -224,7 +254,15 @@ def _unit(source, plane, chosen):
 
 
 def native(data):
-    """Return an array in the machine's byte order; foreign order is swapped in place if it can."""
+    """Return an array in the machine's byte order; foreign order is swapped in place if it can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.ingest.build import native
+    >>> native(np.array([1.0, 2.0], ">f4")).dtype.isnative
+    True
+    """
     if data.dtype.isnative:
         return np.ascontiguousarray(data)
     if data.flags.writeable and data.flags.c_contiguous:

@@ -49,6 +49,15 @@ class Source:
         The file.
     allow_truncated : bool
         Whether a file that holds less than it promises may still be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from crismis.ingest import Source
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "label.lbl"
+    >>> _ = path.write_text("PDS_VERSION_ID = PDS3")
+    >>> Source(path).head[:6]
+    b'PDS_VE'
     """
 
     path: Path
@@ -110,6 +119,15 @@ class Plane:
         Place in the cube that it was cut from.
     warning : str
         What the user must be told about the values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.ingest import Plane
+    >>> plane = Plane(np.ones((20, 30)), fits.Header({"INSTRUME": "MYCAM"}), unit="DN")
+    >>> plane.data.shape, plane.unit
+    ((20, 30), 'DN')
     """
 
     data: np.ndarray
@@ -161,6 +179,18 @@ class Image:
         Shape of the array; three numbers for a cube, its planes first.
     load : callable
         Takes the index of a plane (`None` for a 2-D array), returns a `Plane`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.ingest import list_images
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "image.fits"
+    >>> fits.PrimaryHDU(np.ones((20, 30), "f4")).writeto(path)
+    >>> [image] = list_images(path)
+    >>> image.shape
+    (20, 30)
     """
 
     names: tuple
@@ -179,6 +209,18 @@ def register_format(name, recognizes, data_files=None):
         Takes a `Source`, tells by its content whether the format is this one.
     data_files : callable, optional
         Takes a `Source`, lists the other files that hold the pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.ingest import Image, Plane, register_format
+    >>> @register_format("square bytes", lambda source: source.head.startswith(b"SQUARE"))
+    ... def square_images(source):
+    ...     def load(index):
+    ...         return Plane(np.fromfile(source.path, "u1", offset=6).reshape(8, 8), fits.Header())
+    ...     return [Image((0,), (8, 8), load)]
+    ...
     """
 
     def register(function):
@@ -196,6 +238,14 @@ def adapts(recognizes):
     recognizes : callable
         Takes a `Plane`, tells whether the function applies. The function takes the plane
         and its `Source`.
+
+    Examples
+    --------
+    >>> from crismis.ingest import adapts
+    >>> @adapts(lambda plane: plane.header.get("INSTRUME") == "MYCAM")
+    ... def my_camera(plane, source):
+    ...     plane.hide(plane.data == 0)
+    ...
     """
 
     def register(function):
@@ -281,6 +331,17 @@ def read_all(path, *, unit=None, allow_truncated=False):
     ------
     crismis.IngestError
         If the file holds no image or is damaged.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> import crismis
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "cube.fits"
+    >>> fits.PrimaryHDU(np.ones((3, 20, 30), "f4")).writeto(path)
+    >>> [ccd.shape for ccd in crismis.read_all(path)]
+    [(20, 30), (20, 30), (20, 30)]
     """
     source = _open(path, allow_truncated)
     found = []
@@ -308,6 +369,19 @@ def list_images(path, *, allow_truncated=False):
     ------
     crismis.IngestError
         If the file holds no image or is damaged.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.ingest import list_images
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "two.fits"
+    >>> image = np.ones((20, 30), "f4")
+    >>> hdus = [fits.PrimaryHDU(), fits.ImageHDU(image, name="SCI"), fits.ImageHDU(image[:9])]
+    >>> fits.HDUList(hdus).writeto(path)
+    >>> [image.shape for image in list_images(path)]
+    [(20, 30), (9, 30)]
     """
     return _images(_open(path, allow_truncated))
 

@@ -29,7 +29,15 @@ _BASED = re.compile(r"(\d{1,2})#([+-]?[0-9A-Za-z]{1,64})#")
 
 
 class Measure(NamedTuple):
-    """A number with the unit that the label gives it."""
+    """A number with the unit that the label gives it.
+
+    Examples
+    --------
+    >>> from crismis.ingest.odl import Measure
+    >>> exposure = Measure(250, "ms")
+    >>> exposure.value, exposure.unit
+    (250, 'ms')
+    """
 
     value: object
     unit: str
@@ -48,6 +56,13 @@ class Block:
         repeated keywords counts.
     blocks : list of Block
         The objects and groups inside.
+
+    Examples
+    --------
+    >>> from crismis.ingest.odl import Block
+    >>> label = Block("", {"TARGET_NAME": "MERCURY"}, [Block("IMAGE", {"LINES": 1024})])
+    >>> [block.values["LINES"] for block in label.blocks if block.kind == "IMAGE"]
+    [1024]
     """
 
     kind: str = ""

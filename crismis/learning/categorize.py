@@ -49,6 +49,16 @@ class LabelledEvents:
         Rows of `crismis.events.describe`.
     category : ndarray of str, shape (n_events,)
         Values of `~crismis.taxonomy.Category`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.categorize import LabelledEvents, describe_cutout
+    >>> image = np.random.default_rng(1).normal(0, 2, (32, 32))
+    >>> image[16, 8:24] += 60
+    >>> labelled = LabelledEvents(describe_cutout(image)[None], np.array(["track"]))
+    >>> len(labelled.category)
+    1
     """
 
     features: np.ndarray
@@ -205,6 +215,19 @@ def fit_on_simulation(n_images=1200, *, seed=1, name="categorize", sample=None):
     Rare categories are drawn far more often than nature does. Where the detector is unknown,
     so that a heavy ion can hardly be told from a muon in a thicker chip, this would make ions
     of muons; there ions, nuclear interactions and blends weigh a sixth.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> import numpy as np
+    >>> from crismis.learning.categorize import fit_on_simulation
+    >>> from crismis.learning.event_samples import simulate_events
+    >>> sample = simulate_events(6, seed=1)
+    >>> few = np.isin(sample.category, ["spot", "track"])
+    >>> columns = {name: value[few] for name, value in vars(sample).items()}
+    >>> model = fit_on_simulation(sample=dataclasses.replace(sample, **columns))
+    >>> print(model.classes_)
+    ['spot' 'track']
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -250,6 +273,17 @@ def add_simulated(labelled, n_images, *, seed=0):
     Returns
     -------
     LabelledEvents
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.categorize import LabelledEvents, add_simulated, describe_cutout
+    >>> image = np.random.default_rng(1).normal(0, 2, (32, 32))
+    >>> image[16, 8:24] += 60
+    >>> labelled = LabelledEvents(describe_cutout(image)[None], np.array(["track"]))
+    >>> more = add_simulated(labelled, 1)
+    >>> more.category[0], len(more.category) > 1
+    (np.str_('track'), True)
     """
     from .event_samples import simulate_events
 
@@ -294,6 +328,15 @@ def coverage_curve(probability, classes, truth, thresholds=None):
     thresholds, coverage, accuracy : ndarray
         Coverage is the share of named events, accuracy the share of right names among them,
         NaN where nothing is named.
+
+    Examples
+    --------
+    >>> from crismis.learning.categorize import coverage_curve
+    >>> probability = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]
+    >>> _, coverage, accuracy = coverage_curve(
+    ...     probability, ["track", "worm"], ["track", "worm", "worm"], thresholds=[0.0, 0.7])
+    >>> coverage.round(2), accuracy.round(2)
+    (array([1.  , 0.67]), array([0.67, 1.  ]))
     """
     thresholds = np.arange(0, 1, 0.05) if thresholds is None else np.asarray(thresholds)
     names, most = decide(probability, classes, 0.0)
@@ -319,6 +362,15 @@ def find_hits(image, *, seed=8.0, grow=4.0):
     Returns
     -------
     ndarray of bool, shape (ny, nx)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.categorize import find_hits
+    >>> image = np.random.default_rng(1).normal(0, 2, (32, 32))
+    >>> image[16, 8:24] += 60
+    >>> int(find_hits(image)[16, 8:24].sum())
+    16
     """
     image = np.asarray(image)
     values = image.astype(float)
@@ -347,6 +399,16 @@ def describe_cutout(image, hits=None):
     ------
     ValueError
         If there is no hit in it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.events import FEATURES
+    >>> from crismis.learning.categorize import describe_cutout
+    >>> image = np.random.default_rng(1).normal(0, 2, (32, 32))
+    >>> image[16, 8:24] += 60
+    >>> describe_cutout(image).shape == (len(FEATURES),)
+    True
     """
     labels = segment(find_hits(image) if hits is None else hits)
     if not labels.any():
@@ -373,6 +435,18 @@ def labels_from_cutouts(path):
     ------
     ValueError
         If an array is missing, numbers disagree, or a label is not in the taxonomy.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from crismis.learning.categorize import labels_from_cutouts
+    >>> images = np.random.default_rng(1).normal(0, 2, (2, 32, 32))
+    >>> images[:, 16, 8:24] += 60
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "cutouts.npz"
+    >>> np.savez(path, images=images, labels=["track", "track"])
+    >>> labels_from_cutouts(path).category
+    array(['track', 'track'], dtype='<U5')
     """
     with np.load(path, allow_pickle=False) as content:
         missing = {"images", "labels"} - set(content.files)
@@ -406,6 +480,22 @@ def labels_from_table(path, *, column=LABEL_COLUMN):
     ------
     ValueError
         If a column or an event is missing, or a category is not in the taxonomy.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import crismis
+    >>> from astropy.table import Table
+    >>> from crismis.learning.categorize import labels_from_table
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(64, 64), seed=1)
+    >>> found = crismis.categorize_cosmicrays(ccd, crmask=ccd.truth["deposit"] > 50)
+    >>> found.write(folder / "found.fits")
+    >>> label = found.events["label"][0]
+    >>> rows = Table({"file": ["found.fits"], "label": [label], "true_category": ["spot"]})
+    >>> rows.write(folder / "labels.ecsv")
+    >>> labels_from_table(folder / "labels.ecsv").category
+    array(['spot'], dtype='<U4')
     """
     from astropy.table import Table
 
@@ -417,7 +507,7 @@ def labels_from_table(path, *, column=LABEL_COLUMN):
             f"{path}: has no column {', '.join(sorted(missing))}; export a table to fill in "
             "with crismis train categorize --export"
         )
-    category = np.ma.filled(table[column], "").astype(str)
+    category = np.asarray(np.ma.filled(table[column], "")).astype(str)
     table, category = table[category != ""], category[category != ""]
     features = np.zeros((len(table), len(FEATURES)), np.float32)
     for file in dict.fromkeys(table["file"]):
@@ -475,6 +565,19 @@ def export_labelling_sheets(images, folder, *, per_sheet=96, size=32, limit=960)
         If no image holds events.
     FileExistsError
         If the folder has a ``labels.ecsv``: it may hold somebody's work.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import crismis
+    >>> from crismis.learning.categorize import export_labelling_sheets
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(64, 64), seed=1)
+    >>> found = crismis.categorize_cosmicrays(ccd, crmask=ccd.truth["deposit"] > 50)
+    >>> found.write(folder / "found.fits")
+    >>> table = export_labelling_sheets([folder / "found.fits"], folder / "sheets", limit=4)
+    >>> table.colnames
+    ['number', 'sheet', 'file', 'label', 'n_pixels', 'category', 'true_category']
     """
     from astropy.table import Table
 

@@ -24,6 +24,7 @@ __all__ = [
     "sample_field",
     "sample_judged",
 ]
+__doctest_requires__ = {("first_judge", "sample_judged"): ["torch"]}
 
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
@@ -48,6 +49,16 @@ class Samples:
         uint8, 1 for a hit.
     weights : ndarray
         How many candidates each one stands for, float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import sample_field
+    >>> from crismis.learning.fields import random_field
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> samples = sample_field(field, np.random.default_rng(1), hits=50, others=50)
+    >>> set(samples.labels.tolist()) <= {0, 1}
+    True
     """
 
     inputs: np.ndarray
@@ -86,6 +97,14 @@ def orientations():
     -------
     ndarray
         Integers, shape ``(8, INPUTS)``; the first row changes nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import orientations
+    >>> turned = orientations()
+    >>> len(turned), bool((turned[0] == np.arange(turned.shape[1])).all())
+    (8, True)
     """
     first = np.arange(_kernels.INPUTS)
     near = first[: (2 * NEAR + 1) ** 2].reshape(2 * NEAR + 1, -1)
@@ -106,7 +125,16 @@ def orientations():
 
 
 def orientations_refine():
-    """The same as `orientations`, for the inputs of the second judgement."""
+    """The same as `orientations`, for the inputs of the second judgement.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import orientations_refine
+    >>> turned = orientations_refine()
+    >>> bool((np.sort(turned, axis=1) == np.arange(turned.shape[1])).all())
+    True
+    """
     n = (2 * INNER + 1) ** 2
     grids = np.arange(2 * n).reshape(2, 2 * INNER + 1, 2 * INNER + 1)
     return np.array(
@@ -119,7 +147,20 @@ def orientations_refine():
 
 
 def candidates(planes, bad):
-    """Flat indices, in the bordered planes, of the pixels that the screen lets through."""
+    """Flat indices, in the bordered planes, of the pixels that the screen lets through.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.learning.dataset import candidates
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> image[30, 20:25] += 500
+    >>> bad = np.zeros(image.shape, bool)
+    >>> planes = measure_scene(image, bad, 1.0, 5.0).image.planes(0, 0, 64, 64)
+    >>> len(candidates(planes, bad)) >= 5
+    True
+    """
     reach = _kernels.REACH
     snr = planes[0]
     peak = ndimage.maximum_filter(snr, 3)
@@ -143,6 +184,20 @@ def gather(planes, places, sigma_electrons):
     -------
     ndarray
         float32, shape ``(n, INPUTS)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.learning.dataset import candidates, gather
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> image[30, 20:25] += 500
+    >>> bad = np.zeros(image.shape, bool)
+    >>> scene = measure_scene(image, bad, 1.0, 5.0)
+    >>> planes = scene.image.planes(0, 0, 64, 64)
+    >>> places = candidates(planes, bad)
+    >>> len(gather(planes, places, scene.sigma_electrons)) == len(places)
+    True
     """
     width = planes.shape[2]
     snr, compressed, context = planes.reshape(3, -1)
@@ -181,6 +236,21 @@ def gather_refine(planes, logits, places, sigma_electrons):
     -------
     ndarray
         float32, shape ``(n, INPUTS_REFINE)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.learning.dataset import candidates, gather_refine
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> image[30, 20:25] += 500
+    >>> bad = np.zeros(image.shape, bool)
+    >>> scene = measure_scene(image, bad, 1.0, 5.0)
+    >>> planes = scene.image.planes(0, 0, 64, 64)
+    >>> places = candidates(planes, bad)
+    >>> logits = np.zeros(image.shape, "f4")
+    >>> len(gather_refine(planes, logits, places, scene.sigma_electrons)) == len(places)
+    True
     """
     reach, width = _kernels.REACH, planes.shape[2]
     near = np.pad(np.clip(logits, -10, 10), reach, mode="reflect").ravel()
@@ -206,6 +276,16 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     Returns
     -------
     Samples
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import sample_field
+    >>> from crismis.learning.fields import random_field
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> samples = sample_field(field, np.random.default_rng(1), hits=50, others=50)
+    >>> bool(samples.weights.min() >= 1)
+    True
     """
     scene = measure_scene(
         field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation
@@ -252,6 +332,20 @@ def first_judge(networks):
     Returns
     -------
     `crismis.identify.judge.Judge`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import first_judge, sample_field
+    >>> from crismis.learning.fields import random_field
+    >>> from crismis.learning.identification import FIRST_COLUMNS
+    >>> from crismis.learning.training import fit_network
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> samples = sample_field(field, np.random.default_rng(1), hits=200, others=200)
+    >>> networks = {"first": fit_network(samples, [48], columns=FIRST_COLUMNS, epochs=1),
+    ...             "full": fit_network(samples, [96, 48], epochs=1), "cut": -2.0}
+    >>> first_judge(networks).card["screen"]["first_cut"]
+    -2.0
     """
     refine = _kernels.INPUTS_REFINE + CONDITIONS
     arrays = networks["full"] | {f"first_{k}": v for k, v in networks["first"].items()}
@@ -279,6 +373,22 @@ def sample_judged(field, rng, networks, hits=600, others=1200):
     Returns
     -------
     Samples
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import sample_field, sample_judged
+    >>> from crismis.learning.fields import random_field
+    >>> from crismis.learning.identification import FIRST_COLUMNS
+    >>> from crismis.learning.training import fit_network
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> rng = np.random.default_rng(1)
+    >>> samples = sample_field(field, rng, hits=200, others=200)
+    >>> networks = {"first": fit_network(samples, [48], columns=FIRST_COLUMNS, epochs=1),
+    ...             "full": fit_network(samples, [96, 48], epochs=1), "cut": -2.0}
+    >>> judged = sample_judged(field, rng, networks, hits=50, others=50)
+    >>> set(judged.labels.tolist()) <= {0, 1}
+    True
     """
     scene = measure_scene(
         field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation

@@ -33,6 +33,13 @@ class OperatingPoint:
         Fraction of hit pixels that it flags.
     false_positive_rate : float
         Fraction of clean pixels that it flags.
+
+    Examples
+    --------
+    >>> from crismis.learning.evaluation import operating_point
+    >>> point = operating_point([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], 0.5)
+    >>> point.threshold, point.true_positive_rate
+    (0.7, 1.0)
     """
 
     threshold: float
@@ -239,6 +246,21 @@ def evaluate_frame(path, *, model=None):
     dict of str to float
         True-positive rates at false-positive rates of 1e-4, 1e-3 and 5e-3, average precision,
         calibration error, and both rates at the threshold 0.5.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.learning.evaluation import evaluate_frame
+    >>> from crismis.learning.fields import random_field
+    >>> field = random_field(3, "dark", shape=(128, 128))
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "truth.fits"
+    >>> primary = fits.PrimaryHDU(header=fits.Header({"GAIN": 1.0, "RDNOISE": 5.0}))
+    >>> science = fits.ImageHDU(np.asarray(field.electrons), name="SCI")
+    >>> fits.HDUList([primary, science, fits.ImageHDU(field.labels, name="TRUTH")]).writeto(path)
+    >>> sorted(evaluate_frame(path))[:3]
+    ['average_precision', 'calibration_error', 'fpr']
     """
     from astropy.io import fits
 

@@ -66,6 +66,14 @@ class Camera:
         Bits of the digital numbers, 0 for electrons as floating-point numbers.
     known : bool
         Whether gain, pitch and thickness are told to the classifier.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.event_samples import draw_camera
+    >>> camera = draw_camera(np.random.default_rng(1))
+    >>> camera.bits in (0, 8, 10, 12, 14, 16), bool(camera.sky >= 0)
+    (True, True)
     """
 
     detector: Detector
@@ -95,6 +103,13 @@ class EventSample:
         Mean signal-to-noise ratio of the pixels.
     known : ndarray of bool, shape (n_events,)
         Whether gain, pitch and thickness of the detector were told.
+
+    Examples
+    --------
+    >>> from crismis.learning.event_samples import simulate_events
+    >>> sample = simulate_events(1, seed=1)
+    >>> sample.features.shape[0] == len(sample.category)
+    True
     """
 
     features: np.ndarray
@@ -114,7 +129,16 @@ class EventSample:
 
 
 def draw_camera(rng):
-    """Draw a camera: pitch 7 to 40 um (now and then a phone's), thickness 10 to 300 um."""
+    """Draw a camera: pitch 7 to 40 um (now and then a phone's), thickness 10 to 300 um.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.event_samples import draw_camera
+    >>> camera = draw_camera(np.random.default_rng(1))
+    >>> bool(1 <= camera.detector.pitch <= 40)
+    True
+    """
     if phone := rng.random() < 0.25:
         pitch, thickness = _log_uniform(rng, 1.0, 3.0), _log_uniform(rng, 2.0, 12.0)
         binning = (1, 1)
@@ -167,6 +191,13 @@ def simulate_events(n_images, *, seed=None, camera=None, particles=None):
     Returns
     -------
     EventSample
+
+    Examples
+    --------
+    >>> from crismis.learning.event_samples import simulate_events
+    >>> sample = simulate_events(1, seed=1)
+    >>> "track" in sample.category
+    True
     """
     rng = np.random.default_rng(seed)
     samples = []
@@ -195,6 +226,14 @@ def simulate_examples(n_images, *, seed=None, size=40):
     dict of str to list of tuple
         Category -> cut-out above the background and the pixels of the event, both of shape
         (size, size).
+
+    Examples
+    --------
+    >>> from crismis.learning.event_samples import simulate_examples
+    >>> examples = simulate_examples(1, seed=1)
+    >>> cut, own = examples["track"][0]
+    >>> cut.shape, bool(own.sum() >= 4)
+    ((40, 40), True)
     """
     rng = np.random.default_rng(seed)
     examples, half = {}, size // 2
@@ -475,6 +514,19 @@ def observed_category(rows, columns, electrons, particle, camera):
     -------
     str
         Value of `~crismis.taxonomy.Category`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from types import SimpleNamespace
+    >>> from crismis.learning.event_samples import draw_camera, observed_category
+    >>> columns = np.arange(10, 30)
+    >>> muon = SimpleNamespace(
+    ...     kind="muon", entry=(20.0, 10.0), azimuth=0.0, charge=8000.0, path=300.0
+    ... )
+    >>> camera = draw_camera(np.random.default_rng(1))
+    >>> print(observed_category(np.full(20, 20), columns, np.full(20, 400.0), muon, camera))
+    track
     """
     visible = electrons > 0.5 * camera.grow_level * camera.noise
     y, x, q = rows[visible], columns[visible], electrons[visible]

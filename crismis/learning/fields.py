@@ -28,6 +28,13 @@ class Field:
         What the scene was.
     group : int
         Fields of one exposure or seed belong together when data are split.
+
+    Examples
+    --------
+    >>> from crismis.learning.fields import random_field
+    >>> field = random_field(1, "dark", shape=(64, 64))
+    >>> field.kind, field.labels.shape
+    ('dark', (64, 64))
     """
 
     electrons: np.ndarray
@@ -61,6 +68,13 @@ def random_field(
     Returns
     -------
     Field
+
+    Examples
+    --------
+    >>> from crismis.learning.fields import random_field
+    >>> first, second = (random_field(7, "galaxies", shape=(64, 64)) for _ in range(2))
+    >>> bool((first.electrons == second.electrons).all())
+    True
     """
     rng = np.random.default_rng([7411, seed])
     area = shape[0] * shape[1]

@@ -19,6 +19,7 @@ from .scenes import KINDS
 from .training import fit_network, network_logits
 
 __all__ = ["IdentifyConfig", "train_identify"]
+__doctest_requires__ = {("train_identify",): ["torch"]}
 
 _PATHS = ("footprints", "psfs", "start", "background_model")
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
@@ -67,6 +68,13 @@ class IdentifyConfig:
         Model that finds the hits the backgrounds already have; they become undecidable.
     description : str
         For the card.
+
+    Examples
+    --------
+    >>> from crismis.learning.identification import IdentifyConfig
+    >>> config = IdentifyConfig(name="mycam", fields=500, widths=(1.5, 3.0))
+    >>> config.name, config.seed
+    ('mycam', 1)
     """
 
     name: str = "space"
@@ -283,6 +291,18 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         If PyTorch is missing; the message names the extra.
     ValueError
         If the configuration does not fit together.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from crismis.learning.identification import IdentifyConfig, train_identify
+    >>> config = IdentifyConfig(
+    ...     name="tiny", warm_fields=4, fields=4, refine_fields=4, held_out_fields=4,
+    ...     shape=(128, 128), hidden=48, warm_epochs=1, epochs=1, first_epochs=1, refine_epochs=1)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "tiny.crm"
+    >>> card = train_identify(config, path, n_threads=1)
+    >>> card["name"], path.exists()
+    ('tiny', True)
     """
     from ..network import load_model, save_model
 

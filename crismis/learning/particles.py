@@ -30,6 +30,14 @@ def random_deposit(rng, shape, count, footprints=()):
     -------
     ndarray
         Deposit in electrons, float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.particles import random_deposit
+    >>> deposit = random_deposit(np.random.default_rng(1), (64, 64), 5)
+    >>> deposit.shape, bool(deposit.max() > 0)
+    ((64, 64), True)
     """
     use_real = len(footprints) > 0 and rng.uniform() < 0.4
     n_real = rng.binomial(count, rng.uniform(0.3, 1.0)) if use_real else 0

@@ -24,6 +24,14 @@ def random_psf(rng, real=(), sharp=None):
     -------
     ndarray
         Shape ``(8, 8, n, n)``, each phase of unit sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.scenes import random_psf
+    >>> psf = random_psf(np.random.default_rng(1), sharp=2.0)
+    >>> psf.shape[:2], bool(np.allclose(psf.sum(axis=(2, 3)), 1, atol=1e-3))
+    ((8, 8), True)
     """
     if len(real) and sharp is None and rng.uniform() < 0.33:
         return _phases_of_real(rng, real[rng.integers(len(real))])
@@ -353,5 +361,12 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
     -------
     ndarray
         Electrons, without sky.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.scenes import random_scene
+    >>> random_scene(np.random.default_rng(1), (64, 64), "stars", sharp=2.0).shape
+    (64, 64)
     """
     return KINDS[kind](rng, shape, random_psf(rng, psfs, sharp))

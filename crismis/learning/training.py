@@ -11,6 +11,7 @@ from ..identify.sampling import CONDITIONS
 from .dataset import orientations, orientations_refine
 
 __all__ = ["fit_network", "network_logits"]
+__doctest_requires__ = {("fit_network",): ["torch"]}
 
 
 def _torch():
@@ -64,6 +65,18 @@ def fit_network(
     -------
     dict of str to ndarray
         ``weights1`` (inputs, then conditions), ``bias1``, ``weights2`` ...; float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import sample_field
+    >>> from crismis.learning.fields import random_field
+    >>> from crismis.learning.training import fit_network
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> samples = sample_field(field, np.random.default_rng(1), hits=200, others=200)
+    >>> arrays = fit_network(samples, [8], epochs=1)
+    >>> sorted(arrays)
+    ['bias1', 'bias2', 'weights1', 'weights2']
     """
     torch = _torch()
     torch.set_num_threads(n_threads)
@@ -205,7 +218,20 @@ def _load(torch, network, arrays, mean, scale):
 
 
 def network_logits(arrays, samples, columns=None, residual=None):
-    """Logits of a fitted network for samples, in NumPy; arguments as for `fit_network`."""
+    """Logits of a fitted network for samples, in NumPy; arguments as for `fit_network`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import Samples
+    >>> from crismis.learning.training import network_logits
+    >>> rng = np.random.default_rng(1)
+    >>> samples = Samples(rng.normal(size=(4, 3)), np.zeros((1, 2), "f4"), np.zeros(4, int),
+    ...                   np.ones(4, "u1"), np.ones(4, "f4"))
+    >>> network = {"weights1": np.ones((5, 1), "f4"), "bias1": np.zeros(1, "f4")}
+    >>> network_logits(network, samples).shape
+    (4,)
+    """
     columns = slice(None) if columns is None else columns
     x = np.concatenate(
         [samples.inputs[:, columns].astype(np.float32), samples.conditions[samples.field]], axis=1

@@ -26,6 +26,17 @@ def flatten_trees(estimator):
     ------
     TypeError
         For any other estimator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from crismis.learning.trees import flatten_trees
+    >>> x = np.random.default_rng(1).normal(size=(100, 3)).astype("f4")
+    >>> forest = RandomForestClassifier(5, max_depth=3, random_state=1).fit(x, x[:, 0] > 0)
+    >>> arrays, link = flatten_trees(forest)
+    >>> link
+    'mean'
     """
     if hasattr(estimator, "_predictors"):
         return _flatten_boosting(estimator), "softmax"

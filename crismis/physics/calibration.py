@@ -28,6 +28,12 @@ class MipCalibration:
         Tracks used.
     gain : float
         Gain (electrons per data unit) that would make the scale 1.
+
+    Examples
+    --------
+    >>> from crismis.physics import MipCalibration
+    >>> MipCalibration(scale=0.83, scale_error=0.01, peak=71.0, n_tracks=420, gain=1.2).gain
+    1.2
     """
 
     scale: float
@@ -74,6 +80,20 @@ def calibrate_mip(ccd, *, detector=None, particles="muon", shortest=3.0, n_simul
     ----------
     Meroli, Passeri & Servoli 2011, JINST 6, P06013 (most probable charge per micrometre in thin
     silicon).
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import calibrate_mip
+    >>> detector = crismis.Detector("slab", pitch=10.0, thickness=100.0, gain=1.0, readnoise=4.0,
+    ...                             diffusion=6.0)
+    >>> ccd = crismis.simulate_exposure(detector, 100, particles="muon", n_events=100,
+    ...                                 shape=(400, 400), seed=12)
+    >>> hits = ccd.truth["deposit"] > 12
+    >>> found = crismis.categorize_cosmicrays(ccd, crmask=hits)
+    >>> result = calibrate_mip(found, detector=detector, n_simulated=500)
+    >>> bool(abs(result.scale - 1) < 4 * result.scale_error)
+    True
     """
     images = [ccd] if hasattr(ccd, "events") else list(ccd)
     detector = detector or get_detector(images[0])

@@ -32,6 +32,15 @@ class Completeness:
     by_charge : `~astropy.table.QTable`
         ``charge_low``, ``charge_high`` (electron), ``n_injected``, ``n_recovered``,
         ``efficiency`` and the ends of its 68.3 % interval.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import completeness
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 900, shape=(128, 128), seed=1)
+    >>> found = completeness(ccd, n_events=30, seed=1)
+    >>> found.n_injected, bool(0.3 < found.efficiency <= 1.2)
+    (30, True)
     """
 
     efficiency: float
@@ -100,6 +109,15 @@ def completeness(
     References
     ----------
     .. [1] Lee, J.-S. 1980, IEEE Trans. Pattern Anal. Mach. Intell. 2, 165.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import completeness
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 900, shape=(128, 128), seed=1)
+    >>> found = completeness(ccd, n_events=30, seed=1)
+    >>> bool(0 <= found.purity <= 1), found.by_charge["n_injected"].sum()
+    (True, np.int64(30))
     """
     from ..events import categorize_cosmicrays
     from ..identify import cosmicray_learned

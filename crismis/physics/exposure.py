@@ -40,6 +40,16 @@ class ExposureRate:
         and EXTNCRS, which count primary hits and extended ones (snowballs, showers).
     reason : str
         Why a value is NaN; empty when all are known.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import exposure_rate
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(128, 128), seed=1)
+    >>> found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(ccd))
+    >>> rate = exposure_rate(found)
+    >>> bool(rate.rate_lower < rate.rate < rate.rate_upper), rate.reason
+    (True, '')
     """
 
     n_hits: int
@@ -104,6 +114,15 @@ def live_area(ccd, detector=None):
     -------
     float
         cm2; NaN if the pixel pitch is not known.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import live_area
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(100, 100), seed=1)
+    >>> found = crismis.cosmicray_learned(ccd)
+    >>> print(f"{live_area(found):.4f} cm2 of {100 * 100 * (15e-4) ** 2:.4f}")
+    0.0225 cm2 of 0.0225
     """
     detector = detector or get_detector(ccd)
     if detector is None:
@@ -127,6 +146,14 @@ def live_time(ccd, detector=None):
         NaN if the exposure time or the wait is not known.
     reason : str
         Why it is NaN, else empty.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import live_time
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(64, 64), seed=1)
+    >>> live_time(ccd)
+    (330.0, '')
     """
     detector = detector or get_detector(ccd)
     exposure = Facts.from_header(ccd.meta).exposure_time
@@ -159,6 +186,15 @@ def exposure_rate(ccd, *, detector=None, completeness=None):
     ------
     ValueError
         If the events are missing.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import exposure_rate
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, rate=2.0, shape=(256, 256), seed=1)
+    >>> found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(ccd))
+    >>> bool(1 < exposure_rate(found).rate < 3)
+    True
     """
     if ccd.events is None:
         raise ValueError("events are not set: run crismis.categorize_cosmicrays first")

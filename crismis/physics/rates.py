@@ -150,6 +150,22 @@ def fit_modulation(table, *, period):
     ------
     ValueError
         With fewer than four bins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy import units as u
+    >>> from astropy.table import QTable
+    >>> from astropy.time import Time
+    >>> from crismis import rates
+    >>> from crismis.physics import fit_modulation
+    >>> year = np.arange(1990, 2012)
+    >>> hits = np.round(1000 * (1 + 0.2 * np.cos(2 * np.pi * (year + 0.5 - 1997) / 11)))
+    >>> exposures = QTable({"date": Time(year + 0.5, format="jyear"), "n_track": hits.astype(int),
+    ...                     "live_area": np.ones(22), "live_time": np.full(22, 1000.0)})
+    >>> fit = fit_modulation(rates(exposures, by="year"), period=11 * u.yr)
+    >>> print(f"{fit['amplitude']:.2f}")
+    0.20
     """
     if len(table) < 4:
         raise ValueError(f"a modulation needs at least 4 bins, got {len(table)}")

@@ -82,6 +82,18 @@ def find_spallation(ccd, *, min_lines=3):
     ----------
     .. [1] Koutchmy, S., Tavabi, E. & Urtado, O. 2018, MNRAS 478, 1265 (cosmic-ray impacts on
        SOHO/LASCO).
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.physics import find_spallation
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(256, 256), seed=1, n_events=3,
+    ...                                 particles={"spallation": 1.0})
+    >>> hits = ccd.truth["deposit"] > 20
+    >>> found = crismis.categorize_cosmicrays(ccd, crmask=hits)
+    >>> candidates = find_spallation(found)
+    >>> candidates.colnames[:4]
+    ['labels', 'x_vertex', 'y_vertex', 'n_prongs']
     """
     from scipy import ndimage
 
@@ -132,6 +144,19 @@ def search_catalog(catalog, *, min_lines=3, most=48, half_width=16):
     ------
     CatalogError
         If the catalog cannot be read or no cleaned images were written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import crismis
+    >>> from crismis.physics import search_catalog
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(64, 64), seed=1)
+    >>> ccd.write(folder / "a.fits")
+    >>> _ = crismis.run([folder / "a.fits"], folder / "out")
+    >>> table, stamps = search_catalog(folder / "out")
+    >>> len(table) >= len(stamps)
+    True
     """
     from astropy.table import vstack
 

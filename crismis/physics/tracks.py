@@ -85,6 +85,17 @@ def measure_tracks(ccd, *, detector=None):
     ----------
     Miles et al. 2021, ApJ 918, 86 (charge and moments of hits); Groom 2002, Experimental
     Astronomy 14, 45 (tracks in thick CCDs widen with depth).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import crismis
+    >>> from crismis.physics import measure_tracks
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(128, 128), seed=1)
+    >>> found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(ccd))
+    >>> events = measure_tracks(found).events
+    >>> events["deposited_energy"].unit, events["inclination"].unit
+    (Unit("keV"), Unit("deg"))
     """
     if ccd.events is None:
         raise ValueError("events are not set: run crismis.categorize_cosmicrays first")

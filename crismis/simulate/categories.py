@@ -40,6 +40,14 @@ class Shapes:
         Extent in pixels along and across that direction, pixel size included.
     rms_length, rms_width : ndarray
         Charge-weighted standard deviation along and across the axis in pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Footprints, measure_shapes
+    >>> shapes = measure_shapes(Footprints.from_images([np.ones((1, 7)), np.ones((3, 3))]))
+    >>> shapes.n_pixels
+    array([7, 9])
     """
 
     def __init__(self, **columns):
@@ -154,6 +162,19 @@ def true_categories(prints, primaries, traces, volume):
     -------
     ndarray of str
         Names of `~crismis.Category`, one per event.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Diffusion, Primaries, Volume, deposit, true_categories
+    >>> slab = Volume((9, 30), (10.0, 10.0), 100.0, Diffusion(4.0, 100.0))
+    >>> slanted = np.array([[2.0, 0.0, 1.0]]) / np.sqrt(5)
+    >>> muon = Primaries(event=np.array([0]), position=np.array([[45.0, 45.0, 0.0]]),
+    ...                  direction=slanted, energy=np.array([4000.0]),
+    ...                  mass=np.array([105.658]), charge=np.array([1.0]))
+    >>> prints, traces = deposit(muon, slab, np.array([7], dtype=np.uint64))
+    >>> print(true_categories(prints.above(30), muon, traces, slab))
+    ['track']
     """
     n = len(prints)
     shapes = measure_shapes(prints)

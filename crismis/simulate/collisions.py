@@ -47,6 +47,13 @@ class CollisionTable:
         variance (eV2/um) of their summed loss; shape (rows, 3).
     stopping : ndarray
         Mean loss to transfers below ``HARD_LIMIT`` in eV per micrometre, shape (rows,).
+
+    Examples
+    --------
+    >>> from crismis.simulate.collisions import collision_table
+    >>> table = collision_table()
+    >>> bool(table.stopping.min() > 0)
+    True
     """
 
     log_momentum: np.ndarray

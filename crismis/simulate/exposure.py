@@ -53,6 +53,13 @@ def detector_volume(detector, *, shape=None, diffusion=None, repulsion=False):
     ------
     ValueError
         If the detector's pitch, thickness or format is not known.
+
+    Examples
+    --------
+    >>> from crismis.simulate import detector_volume
+    >>> volume = detector_volume("HST/WFPC2/PC")
+    >>> volume.shape, volume.pitch, volume.thickness
+    ((800, 800), (15.0, 15.0), 10.0)
     """
     if isinstance(detector, str):
         detector = get_detector(detector)

@@ -44,6 +44,13 @@ class Species:
         Magnitude in elementary charges.
     nucleons : int
         Mass number, 1 for leptons.
+
+    Examples
+    --------
+    >>> from crismis.simulate import Species
+    >>> deuteron = Species("deuteron", mass=1875.6, charge=1, nucleons=2)
+    >>> deuteron.mass / deuteron.nucleons
+    937.8
     """
 
     name: str
@@ -105,6 +112,13 @@ def along(x, y, z):
     ------
     ValueError
         If the direction has no length or lies in the plane of the pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import along
+    >>> along(0, 0, -2)(1, np.random.default_rng(1))
+    array([[ 0.,  0., -1.]])
     """
     vector = np.array([x, y, z], dtype=float)
     length = np.linalg.norm(vector)
@@ -128,6 +142,14 @@ def cosine_law(power=2.0, tilt=0.0):
     -------
     callable
         ``(n, rng) -> directions``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import cosine_law
+    >>> directions = cosine_law()(10_000, np.random.default_rng(1))
+    >>> print(f"{abs(directions[:, 2]).mean():.2f}")
+    0.80
     """
     if power < 0:
         raise ValueError(f"power must not be negative, got {power}")
@@ -175,7 +197,16 @@ def _tabulated(energy, intensity):
 
 
 def power_law(index, low, high):
-    """Return a spectrum that falls as ``energy ** -index`` between two energies in MeV."""
+    """Return a spectrum that falls as ``energy ** -index`` between two energies in MeV.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import power_law
+    >>> energies = power_law(2.0, 10.0, 1000.0)(10_000, np.random.default_rng(1))
+    >>> bool(energies.min() >= 10), bool(energies.max() <= 1000)
+    (True, True)
+    """
     if not 0 < low < high:
         raise ValueError(f"energies must satisfy 0 < low < high, got {low} and {high} MeV")
     energy = np.geomspace(low, high, 400)
@@ -183,7 +214,16 @@ def power_law(index, low, high):
 
 
 def lines(energies, weights=None):
-    """Return a spectrum of discrete energies in MeV."""
+    """Return a spectrum of discrete energies in MeV.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import lines
+    >>> energies = lines([5.895e-3, 6.49e-3], weights=[9, 1])(1000, np.random.default_rng(1))
+    >>> np.unique(energies)
+    array([0.005895, 0.00649 ])
+    """
     energies = np.asarray(energies, dtype=float)
     if np.any(energies <= 0):
         raise ValueError(f"energies must be positive (MeV), got {energies}")
@@ -198,6 +238,14 @@ def muon_spectrum():
     References
     ----------
     Shukla and Sankrith 2018, Int. J. Mod. Phys. A 33, 1850175.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import muon_spectrum
+    >>> energies = muon_spectrum()(10_000, np.random.default_rng(1))
+    >>> bool(1000 < np.median(energies) < 4000)
+    True
     """
     energy = np.geomspace(50.0, 1e6, 400)
     return _tabulated(energy, (4.29 + energy / 1e3) ** -3.01 / (1 + energy / 854e3))
@@ -221,6 +269,14 @@ def galactic(species, modulation, cutoff=0.0):
     ----------
     Burger et al. 2000, J. Geophys. Res. 105, 27447 (interstellar spectrum); Usoskin et al.
     2005, J. Geophys. Res. 110, A12108 (modulation).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import SPECIES, galactic
+    >>> energies = galactic(SPECIES["proton"], 400.0)(10_000, np.random.default_rng(1))
+    >>> bool(100 < np.median(energies) < 5000)
+    True
     """
     if modulation < 0:
         raise ValueError(f"modulation must not be negative (MV), got {modulation}")
@@ -269,6 +325,14 @@ class Beam:
         ``(n, rng) -> kinetic energies in MeV``.
     direction : callable
         ``(n, rng) -> unit vectors``, weighted by the flux through the face.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import SPECIES, Beam, isotropic, power_law
+    >>> beam = Beam(SPECIES["proton"], power_law(2.7, 100.0, 1e5), isotropic)
+    >>> beam.species.charge
+    1
     """
 
     species: Species
@@ -293,6 +357,16 @@ class Inner:
         ``(n, rng) -> kinetic energies in MeV``.
     surface : float
         Share of the decays that happen on the far face, the rest being spread evenly.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.simulate import SPECIES, Inner, lines
+    >>> alphas = Inner(SPECIES["helium"], lines([5.3]))
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 100, shape=(64, 64), n_events=3,
+    ...                                 particles=alphas, seed=1)
+    >>> len(ccd.truth["events"])
+    3
     """
 
     species: Species
@@ -317,6 +391,14 @@ class XRay:
     ----------
     spectrum : callable
         ``(n, rng) -> energies in MeV``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import XRay, lines
+    >>> iron = XRay(lines([5.895e-3]))
+    >>> iron.spectrum(2, np.random.default_rng(1))
+    array([0.005895, 0.005895])
     """
 
     spectrum: Callable
@@ -353,6 +435,15 @@ class Gamma:
     References
     ----------
     Klein and Nishina 1929, Z. Phys. 52, 853.
+
+    Examples
+    --------
+    >>> import crismis
+    >>> from crismis.simulate import Gamma, lines
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 100, shape=(64, 64), n_events=5,
+    ...                                 particles=Gamma(lines([1.46])), seed=1)
+    >>> len(ccd.truth["events"])
+    5
     """
 
     spectrum: Callable
@@ -427,6 +518,16 @@ class Spallation:
     ----------
     Powell, Fowler and Perkins 1959, *The Study of Elementary Particles by the Photographic
     Method*, chapter 13 (stars in emulsions); Le Couteur 1950, Proc. Phys. Soc. A 63, 259.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Spallation, detector_volume, draw_events
+    >>> stars = Spallation(prongs=(4, 6))
+    >>> volume = detector_volume("HST/WFPC2/PC")
+    >>> prints, truth = draw_events(stars, 2, volume, np.random.default_rng(1))
+    >>> len(prints), len(truth)
+    (2, 2)
     """
 
     prongs: tuple = (3, 20)

@@ -35,6 +35,13 @@ class Volume:
     repulsion : float
         Distance in micrometres at which two electrons repel each other with the thermal
         energy (`crismis.silicon.repulsion_length`); 0 leaves repulsion out.
+
+    Examples
+    --------
+    >>> from crismis.simulate import Diffusion, Volume
+    >>> volume = Volume((100, 100), (15.0, 15.0), 12.0, Diffusion(6.0, 12.0, 6.0))
+    >>> volume.thickness
+    12.0
     """
 
     shape: tuple
@@ -81,6 +88,16 @@ class Primaries:
     charge : ndarray
         In units of the elementary charge, as a magnitude; 0 for a quantum that is absorbed
         on the spot.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Primaries
+    >>> muon = Primaries(event=np.array([0]), position=np.array([[50.0, 50.0, 10.0]]),
+    ...                  direction=np.array([[0.0, 0.0, -1.0]]), energy=np.array([4000.0]),
+    ...                  mass=np.array([105.66]), charge=np.array([1.0]))
+    >>> muon.position.shape
+    (1, 3)
     """
 
     event: np.ndarray
@@ -110,6 +127,18 @@ class Traces:
     delta_reach : ndarray
         Farthest that a knock-on electron came from the particle's line of entry, projected,
         in micrometres.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.simulate import Diffusion, Primaries, Volume, deposit
+    >>> slab = Volume((9, 9), (10.0, 10.0), 100.0, Diffusion(4.0, 100.0))
+    >>> electron = Primaries(event=np.array([0]), position=np.array([[45.0, 45.0, 0.0]]),
+    ...                      direction=np.array([[0.0, 0.0, 1.0]]), energy=np.array([0.05]),
+    ...                      mass=np.array([0.511]), charge=np.array([1.0]))
+    >>> _, traces = deposit(electron, slab, np.array([7], dtype=np.uint64))
+    >>> float(traces.left[0])  # it stopped
+    0.0
     """
 
     deposited: np.ndarray

@@ -54,13 +54,20 @@ class Catalog:
 
     Examples
     --------
-    >>> from crismis import Catalog
-    >>> catalog = Catalog("out")  # doctest: +SKIP
+    >>> import pathlib, tempfile
+    >>> import crismis
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 600, shape=(64, 64), seed=1)
+    >>> ccd.write(folder / "a.fits")
+    >>> _ = crismis.run([folder / "a.fits"], folder / "out")
+    >>> catalog = crismis.Catalog(folder / "out")
     >>> bright = catalog.select(
     ...     "events",
     ...     columns=["date", "energy"],
-    ...     where=[("category", "==", "track"), ("energy", ">", "100 keV")],
-    ... )  # doctest: +SKIP
+    ...     where=[("category", "==", "track"), ("energy", ">", "1 keV")],
+    ... )
+    >>> bright.colnames
+    ['date', 'energy']
     """
 
     def __init__(self, path):

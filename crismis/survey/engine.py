@@ -54,6 +54,13 @@ class Summary:
         From start to end.
     errors : list of (str, str)
         The first failed files and why.
+
+    Examples
+    --------
+    >>> from crismis.survey import Summary
+    >>> summary = Summary("out", inputs=12, done=11, failed=1)
+    >>> summary.inputs - summary.done - summary.failed
+    0
     """
 
     output: str
@@ -151,9 +158,14 @@ def run(
 
     Examples
     --------
+    >>> import pathlib, tempfile
     >>> import crismis
-    >>> summary = crismis.run("night1/", "out")  # doctest: +SKIP
-    >>> crismis.Catalog("out").exposures["path", "n_events"]  # doctest: +SKIP
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 600, shape=(64, 64), seed=1)
+    >>> ccd.write(folder / "a.fits")
+    >>> summary = crismis.run(folder, folder / "out")
+    >>> summary.done, len(crismis.Catalog(folder / "out").exposures)
+    (1, 1)
     """
     started = time.monotonic()
     settings = Settings(method, options, classifier, cleaned, overlay)

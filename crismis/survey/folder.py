@@ -126,6 +126,19 @@ def status(output):
     ------
     CatalogError
         If crismis did not make the folder.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import crismis
+    >>> from crismis.survey import status
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 300, shape=(64, 64), seed=1)
+    >>> ccd.write(folder / "a.fits")
+    >>> _ = crismis.run([folder / "a.fits"], folder / "out")
+    >>> known = status(folder / "out")
+    >>> known["running"], known["exposures"]
+    (False, 1)
     """
     import pyarrow.compute as pc
 

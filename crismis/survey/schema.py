@@ -146,6 +146,13 @@ def arrow_schema(table):
     Returns
     -------
     pyarrow.Schema
+
+    Examples
+    --------
+    >>> from crismis.survey import arrow_schema
+    >>> schema = arrow_schema("events")
+    >>> schema.field("x_centroid").type
+    DataType(float)
     """
     import pyarrow as pa
 

@@ -25,6 +25,17 @@ def plot_candidates(table, stamps, *, columns=8):
     ------
     ValueError
         If there are no cut-outs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import QTable
+    >>> from crismis.view import plot_candidates
+    >>> table = QTable({"n_prongs": [3], "chance_probability": [1e-4],
+    ...                 "prong_angles": ["10,130,250"], "longest_prong": [8.0]})
+    >>> figure = plot_candidates(table, [np.ones((33, 33))])
+    >>> len(figure.axes) >= 1
+    True
     """
     from matplotlib.figure import Figure
 

@@ -8,6 +8,7 @@ from ._axes import categories_of, column_of
 from .palette import CATEGORY_COLORS
 
 __all__ = ["events_to_regions", "write_catalog_regions", "write_regions"]
+__doctest_requires__ = {"*": ["regions"]}
 
 
 def events_to_regions(events, *, wcs=None):
@@ -133,8 +134,15 @@ def write_catalog_regions(catalog):
 
     Examples
     --------
+    >>> import pathlib, tempfile
+    >>> import crismis
     >>> from crismis.view import write_catalog_regions
-    >>> write_catalog_regions("out")  # doctest: +SKIP
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 600, shape=(64, 64), seed=1)
+    >>> ccd.write(folder / "a.fits")
+    >>> _ = crismis.run([folder / "a.fits"], folder / "out")
+    >>> [path.name for path in write_catalog_regions(folder / "out")]
+    ['a_crismis.reg']
     """
     from ..survey import Catalog
 

@@ -39,9 +39,8 @@ def plot_confusion(truth, predicted, ax=None, *, labels=None, normalize=True, cm
     .. plot::
        :include-source:
 
-       from crismis.view import plot_confusion
-
-       plot_confusion(["track", "track", "worm", "spot"], ["track", "worm", "worm", "spot"])
+       >>> from crismis.view import plot_confusion
+       >>> _ = plot_confusion(["track", "track", "worm", "spot"], ["track", "worm", "worm", "spot"])
     """
     truth, predicted = (np.asarray(names, dtype=str) for names in (truth, predicted))
     if truth.shape != predicted.shape:
@@ -109,12 +108,11 @@ def plot_roc(truth, score, ax=None, *, label=None, marks=(1e-3, 1e-4), **kwargs)
     .. plot::
        :include-source:
 
-       import numpy as np
-       from crismis.view import plot_roc
-
-       rng = np.random.default_rng(1)
-       truth = rng.random(50_000) < 0.02
-       plot_roc(truth, rng.normal(size=truth.size) + 4 * truth)
+       >>> import numpy as np
+       >>> from crismis.view import plot_roc
+       >>> rng = np.random.default_rng(1)
+       >>> truth = rng.random(50_000) < 0.02
+       >>> _ = plot_roc(truth, rng.normal(size=truth.size) + 4 * truth)
     """
     from ..learning.evaluation import operating_point
 
@@ -172,12 +170,11 @@ def plot_calibration(truth, probability, ax=None, *, bins=15, floor=0.01, label=
     .. plot::
        :include-source:
 
-       import numpy as np
-       from crismis.view import plot_calibration
-
-       rng = np.random.default_rng(1)
-       probability = rng.random(20_000) ** 2
-       plot_calibration(rng.random(20_000) < probability, probability)
+       >>> import numpy as np
+       >>> from crismis.view import plot_calibration
+       >>> rng = np.random.default_rng(1)
+       >>> probability = rng.random(20_000) ** 2
+       >>> _ = plot_calibration(rng.random(20_000) < probability, probability)
     """
     from astropy.stats import binom_conf_interval
 
@@ -226,9 +223,9 @@ def plot_training(history, ax=None):
     .. plot::
        :include-source:
 
-       from crismis.view import plot_training
-
-       plot_training({"training": [0.7, 0.4, 0.3, 0.25], "validation": [0.7, 0.45, 0.36, 0.34]})
+       >>> from crismis.view import plot_training
+       >>> history = {"training": [0.7, 0.4, 0.3, 0.25], "validation": [0.7, 0.45, 0.36, 0.34]}
+       >>> _ = plot_training(history)
     """
     ax = axes_for(ax)
     curves = {name: np.asarray(values, float) for name, values in history.items() if len(values)}

@@ -33,6 +33,14 @@ class Stamp:
         Deposited energy where it is known, else the charge where that is known.
     origin : tuple of int
         Row and column of the image at the lower left pixel of the cut-out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.view import Stamp
+    >>> stamp = Stamp(np.eye(9) * 100, np.eye(9, dtype=bool), "track", 1)
+    >>> stamp.category, int(stamp.inside.sum())
+    ('track', 9)
     """
 
     data: np.ndarray
@@ -55,6 +63,15 @@ class Gallery:
         Names of the categories, energies and the length of the scale bar.
     scale : `~matplotlib.lines.Line2D` or None
         The scale bar.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.view import Stamp, plot_gallery
+    >>> stamp = Stamp(np.eye(9) * 100, np.eye(9, dtype=bool), "track", 1)
+    >>> gallery = plot_gallery([stamp])
+    >>> len(gallery.images)
+    1
     """
 
     images: list = field(default_factory=list)
@@ -148,16 +165,15 @@ def plot_gallery(
     .. plot::
        :include-source:
 
-       import numpy as np
-       from astropy.table import Table
-       from crismis.view import plot_gallery
-
-       image = np.random.default_rng(1).normal(0, 5, (64, 64))
-       image[20, 10:30] += 300
-       image[50:53, 40:43] += 900
-       events = Table({"label": [1, 2], "category": ["track", "spot"],
-                       "x_centroid": [20.0, 41.0], "y_centroid": [20.0, 51.0]})
-       plot_gallery(image, events=events)
+       >>> import numpy as np
+       >>> from astropy.table import Table
+       >>> from crismis.view import plot_gallery
+       >>> image = np.random.default_rng(1).normal(0, 5, (64, 64))
+       >>> image[20, 10:30] += 300
+       >>> image[50:53, 40:43] += 900
+       >>> events = Table({"label": [1, 2], "category": ["track", "spot"],
+       ...                 "x_centroid": [20.0, 41.0], "y_centroid": [20.0, 51.0]})
+       >>> _ = plot_gallery(image, events=events)
     """
     ax = axes_for(ax)
     if isinstance(ccd, list):

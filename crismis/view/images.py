@@ -44,6 +44,18 @@ class Overlay:
         One patch per category, round all its events.
     legend : `~matplotlib.legend.Legend` or None
         The legend, where one was wanted and there was something to explain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from crismis.view import plot_overlay
+    >>> labels = np.zeros((40, 60), int)
+    >>> labels[10, 5:25] = 1
+    >>> events = Table({"label": [1], "category": ["track"]})
+    >>> overlay = plot_overlay(100.0 * labels, events=events, segmentation=labels)
+    >>> list(overlay.outlines)
+    ['track']
     """
 
     image: object
@@ -122,11 +134,10 @@ def plot_image(ccd, ax=None, *, norm=None, cmap="gray", max_size=2000, **kwargs)
     .. plot::
        :include-source:
 
-       import numpy as np
-       from crismis.view import plot_image
-
-       y, x = np.mgrid[:64, :64]
-       plot_image(1e4 * np.exp(-((x - 40) ** 2 + (y - 20) ** 2) / 8))
+       >>> import numpy as np
+       >>> from crismis.view import plot_image
+       >>> y, x = np.mgrid[:64, :64]
+       >>> _ = plot_image(1e4 * np.exp(-((x - 40) ** 2 + (y - 20) ** 2) / 8))
     """
     data = data_of(ccd)
     ax = axes_for(ax, getattr(ccd, "wcs", None))
@@ -199,16 +210,15 @@ def plot_overlay(
     .. plot::
        :include-source:
 
-       import numpy as np
-       from astropy.table import Table
-       from crismis.view import plot_overlay
-
-       labels = np.zeros((40, 60), int)
-       labels[10, 5:25] = 1
-       labels[25:28, 40:43] = 2
-       image = np.random.default_rng(1).normal(100, 5, labels.shape) + 300 * (labels > 0)
-       events = Table({"label": [1, 2], "category": ["track", "spot"]})
-       plot_overlay(image, events=events, segmentation=labels)
+       >>> import numpy as np
+       >>> from astropy.table import Table
+       >>> from crismis.view import plot_overlay
+       >>> labels = np.zeros((40, 60), int)
+       >>> labels[10, 5:25] = 1
+       >>> labels[25:28, 40:43] = 2
+       >>> image = np.random.default_rng(1).normal(100, 5, labels.shape) + 300 * (labels > 0)
+       >>> events = Table({"label": [1, 2], "category": ["track", "spot"]})
+       >>> _ = plot_overlay(image, events=events, segmentation=labels)
     """
     data = data_of(ccd)
     image = plot_image(ccd, ax, norm=norm, cmap=cmap, max_size=max_size)
@@ -310,13 +320,12 @@ def plot_before_after(before, after, axes=None, *, norm=None, cmap="gray", max_s
     .. plot::
        :include-source:
 
-       import numpy as np
-       from crismis.view import plot_before_after
-
-       after = np.random.default_rng(1).normal(100, 5, (40, 40))
-       before = after.copy()
-       before[20, 5:30] += 400
-       plot_before_after(before, after)
+       >>> import numpy as np
+       >>> from crismis.view import plot_before_after
+       >>> after = np.random.default_rng(1).normal(100, 5, (40, 40))
+       >>> before = after.copy()
+       >>> before[20, 5:30] += 400
+       >>> _ = plot_before_after(before, after)
     """
     if data_of(before).shape != data_of(after).shape:
         raise ValueError(
@@ -366,11 +375,10 @@ def plot_probability(ccd, ax=None, *, threshold=None, cmap="cividis", max_size=2
     .. plot::
        :include-source:
 
-       import numpy as np
-       from crismis.view import plot_probability
-
-       y, x = np.mgrid[:32, :32]
-       plot_probability(np.exp(-((x - 9) ** 2 + (y - 20) ** 2) / 9), threshold=0.5)
+       >>> import numpy as np
+       >>> from crismis.view import plot_probability
+       >>> y, x = np.mgrid[:32, :32]
+       >>> _ = plot_probability(np.exp(-((x - 9) ** 2 + (y - 20) ** 2) / 9), threshold=0.5)
     """
     from matplotlib.colors import Normalize
 

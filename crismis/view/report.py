@@ -21,6 +21,7 @@ from .palette import CATEGORY_COLORS
 from .spectra import plot_rates, plot_spectrum
 
 __all__ = ["unusual_events", "write_report"]
+__doctest_requires__ = {"write_report": ["jinja2"]}
 
 _MOST_EVENTS = 1_000_000
 _MOST_ROWS = 5000
@@ -92,8 +93,16 @@ def write_report(
 
     Examples
     --------
+    >>> import pathlib, tempfile
+    >>> import crismis
     >>> from crismis.view import write_report
-    >>> write_report("out", "report.html")  # doctest: +SKIP
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> ccd = crismis.simulate_exposure("HST/WFPC2/PC", 600, shape=(64, 64), seed=1)
+    >>> ccd.write(folder / "a.fits")
+    >>> _ = crismis.run([folder / "a.fits"], folder / "out")
+    >>> path = write_report(folder / "out", folder / "report.html")
+    >>> path.stat().st_size > 10_000
+    True
     """
     template = _template()
     if not isinstance(catalog, Catalog):

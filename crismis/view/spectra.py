@@ -27,6 +27,15 @@ class Spectrum:
         Events per bin, for each category drawn, or under ``"all"``.
     artists : list of `~matplotlib.artist.Artist`
         Steps, intervals and texts.
+
+    Examples
+    --------
+    >>> from astropy.table import QTable
+    >>> from crismis.view import plot_spectrum
+    >>> events = QTable({"length": [1.5, 2.5, 2.6, 9.0]})
+    >>> spectrum = plot_spectrum(events, "length", bins=[1, 2, 3, 10])
+    >>> spectrum.counts["all"]
+    array([1, 2, 1])
     """
 
     edges: np.ndarray
@@ -86,13 +95,12 @@ def plot_spectrum(
     .. plot::
        :include-source:
 
-       import numpy as np
-       from astropy import units as u
-       from astropy.table import QTable
-       from crismis.view import plot_spectrum
-
-       energy = np.random.default_rng(1).lognormal(1, 1, 500) * u.keV
-       plot_spectrum(QTable({"energy": energy}))
+       >>> import numpy as np
+       >>> from astropy import units as u
+       >>> from astropy.table import QTable
+       >>> from crismis.view import plot_spectrum
+       >>> energy = np.random.default_rng(1).lognormal(1, 1, 500) * u.keV
+       >>> _ = plot_spectrum(QTable({"energy": energy}))
     """
     ax = axes_for(ax)
     values, unit = column_of(events, column, unit)
@@ -147,16 +155,15 @@ def plot_rates(table, ax=None, *, label=None, mark_outliers=True, color="#0072B2
     .. plot::
        :include-source:
 
-       from astropy.table import QTable
-       from astropy.time import Time
-       from crismis import rates
-       from crismis.view import plot_rates
-
-       exposures = QTable({
-           "date": Time(["2011-07-26", "2011-07-27", "2011-07-28", "2011-07-29"]),
-           "n_track": [90, 110, 250, 95],
-           "live_area": [1.0] * 4, "live_time": [100.0] * 4})
-       plot_rates(rates(exposures, by="day"))
+       >>> from astropy.table import QTable
+       >>> from astropy.time import Time
+       >>> from crismis import rates
+       >>> from crismis.view import plot_rates
+       >>> exposures = QTable({
+       ...     "date": Time(["2011-07-26", "2011-07-27", "2011-07-28", "2011-07-29"]),
+       ...     "n_track": [90, 110, 250, 95],
+       ...     "live_area": [1.0] * 4, "live_time": [100.0] * 4})
+       >>> _ = plot_rates(rates(exposures, by="day"))
     """
     ax = axes_for(ax)
     if not len(table):

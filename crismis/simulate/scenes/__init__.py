@@ -1,9 +1,26 @@
 """Scenes: expected electrons per pixel, as arrays that add up; noise comes with the exposure."""
 
-from .corona import *  # noqa: F403
-from .defects import *  # noqa: F403
-from .planet import *  # noqa: F403
-from .psf import *  # noqa: F403
-from .sky import *  # noqa: F403
-from .spectra import *  # noqa: F403
-from .trails import *  # noqa: F403
+from .corona import corona
+from .defects import bad_columns, bias_pattern, hot_pixels
+from .planet import planet
+from .psf import Psf
+from .sky import galaxies, random_field, sersic, sky, stars
+from .spectra import long_slit
+from .trails import satellite_trail, star_trails
+
+__all__ = [
+    "Psf",
+    "bad_columns",
+    "bias_pattern",
+    "corona",
+    "galaxies",
+    "hot_pixels",
+    "long_slit",
+    "planet",
+    "random_field",
+    "satellite_trail",
+    "sersic",
+    "sky",
+    "star_trails",
+    "stars",
+]
