@@ -12,8 +12,8 @@ from ..taxonomy import Category
 
 __all__ = ["BOOKKEEPING", "SCHEMA_VERSION", "TABLES", "arrow_schema"]
 
-SCHEMA_VERSION = 1
-"""Version of the columns below."""
+SCHEMA_VERSION = 2
+"""Version of the columns below: 2 added those of ``events`` from ``straightness`` on."""
 
 _EXPOSURES = [
     (
@@ -119,6 +119,15 @@ _EVENTS = [
     ("path_length", "float32", "um", "through the detector; null if thickness is unknown"),
     ("dedx", "float32", "keV / um", "deposited energy per path"),
     ("let", "float32", "MeV cm2 / mg", "the same over the density of silicon"),
+    ("straightness", "float32", "", "distance of the ends over the way between them"),
+    ("n_branches", "int32", "", "ways that leave the way between the ends"),
+    ("n_prongs", "int32", "", "ends of the skeleton, 0 for one or two pixels"),
+    ("track_length_error", "float32", "pix", "standard error"),
+    ("azimuth_error", "float32", "deg", "standard error"),
+    ("width_start", "float32", "pix", "rms width of the end with the smaller x"),
+    ("width_end", "float32", "pix", "rms width of the other end"),
+    ("deep_end_x", "float32", "pix", "column of the end where charge diffused most"),
+    ("deep_end_y", "float32", "pix", "row of that end"),
 ]
 
 TABLES = {"exposures": _EXPOSURES, "events": _EVENTS}

@@ -11,6 +11,8 @@ from crismis.errors import CatalogError
 from crismis.survey.catalog import CatalogWriter
 from crismis.survey.schema import SCHEMA_VERSION, TABLES, arrow_schema
 
+from .test_schema import VERSIONS
+
 DAY = np.datetime64("2011-07-26T10:00", "us")
 
 
@@ -57,15 +59,6 @@ def fill(folder, *batches):
         exposures = exposures_of(paths)
         writer.commit(exposures, events_of(exposures))
     return writer
-
-
-def test_every_column_has_a_meaning_and_a_valid_unit():
-    for table, rows in TABLES.items():
-        names = [name for name, *_ in rows]
-        assert len(set(names)) == len(names), table
-        for _name, _, unit, meaning in rows:
-            assert meaning
-            u.Unit(unit.replace("DN", "adu"))
 
 
 def test_reads_back_with_units_times_and_masked_values(tmp_path):
@@ -243,18 +236,35 @@ def test_change_killed_before_its_decision_never_happened(tmp_path):
     assert not list(staging.rglob("*.*"))
 
 
-def test_older_part_without_a_column_reads_as_null(tmp_path):
+def age(folder, version):
+    """Turn the parts of a catalog into those of an older version."""
     import pyarrow.parquet as pq
 
-    fill(tmp_path, ["/a"])
-    file = next((tmp_path / "catalog" / "events").glob("*.parquet"))
-    pq.write_table(pq.read_table(file).drop_columns(["energy"]), file)
-    assert np.isnan(Catalog(tmp_path).events["energy"].value).all()
+    for table, columns in VERSIONS[version].items():
+        for file in (folder / "catalog" / table).glob("*.parquet"):
+            old = pq.read_table(file).select([name for name, *_ in columns])
+            metadata = old.schema.metadata | {b"crismis_schema": version.encode()}
+            pq.write_table(old.replace_schema_metadata(metadata), file)
+
+
+@pytest.mark.parametrize("version", [v for v in VERSIONS if int(v) < SCHEMA_VERSION])
+def test_older_catalog_opens_with_nulls_and_is_continued(tmp_path, version):
+    fill(tmp_path, ["/a"], ["/b"])
+    age(tmp_path, version)
+    events = Catalog(tmp_path).events
+    assert len(events) == 6
+    assert events["n_prongs"].mask.all()
+    assert np.isnan(events["straightness"]).all()
+    np.testing.assert_array_equal(events["energy"].value, [0, 1, 2, 0, 1, 2])
     writer = CatalogWriter(tmp_path / "catalog")
+    assert set(writer.known) == {"/a", "/b"}
     fresh = exposures_of(["/b"])
-    writer.commit(fresh, events_of(fresh))
-    writer.compact()
-    assert len(Catalog(tmp_path).events) == 6
+    writer.commit(fresh, events_of(fresh, n_prongs=[2, 3, 4]))
+    for _ in range(2):
+        events = Catalog(tmp_path).select("events", columns=["n_prongs"])
+        assert sorted(events["n_prongs"].filled(-1)) == [-1, -1, -1, 2, 3, 4]
+        assert len(Catalog(tmp_path).select("events", where=[("n_prongs", ">", 2)])) == 2
+        writer.compact()
 
 
 def test_newer_schema_is_refused(tmp_path):
