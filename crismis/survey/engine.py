@@ -1,27 +1,24 @@
 """Map the chain over many files with Dask, and gather the rows into the catalog."""
 
 import contextlib
-import faulthandler
 import logging
 import os
-import threading
 import time
-from collections import deque
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import CatalogError
 from .catalog import CatalogWriter
-from .chain import Settings, error_row, process_file, to_arrow
+from .chain import Settings
 from .folder import OutputFolder
 from .inputs import gather_inputs
 from .products import as_text, product_names
+from .workers import Task, n_cores, results, start_workers, with_threads
 
 __all__ = ["Summary", "run"]
 
 log = logging.getLogger("crismis")
 
-_ATTEMPTS = 3
 _FLUSH_SECONDS = 30.0
 _FLUSH_EXPOSURES = 500
 _FLUSH_EVENTS = 500_000
@@ -185,12 +182,12 @@ def run(
                 _cluster(client, workers, len(tasks), memory_limit) as pool,
                 _bar(len(tasks), progress) as advance,
             ):
-                settings = replace(settings, options=_with_threads(settings, pool))
+                settings = with_threads(settings, pool)
                 if pool is not None and on_start is not None:
                     on_start(pool)
                 gatherer.link = pool.dashboard_link if pool is not None else None
                 fixed = (str(folder.path), settings, stamp)
-                for path, result in _results(tasks, pool, fixed, time_limit):
+                for path, result in results(tasks, pool, fixed, time_limit):
                     gatherer.add(path, result)
                     advance()
         except BaseException:
@@ -199,13 +196,6 @@ def run(
         gatherer.close("finished")
         log.info("finished: %s", summary.to_dict())
     return summary
-
-
-@dataclass(frozen=True)
-class _Task:
-    path: str
-    stem: str
-    expected: str | None = None
 
 
 def _check(settings, workers, time_limit, client):
@@ -227,9 +217,9 @@ def _plan(files, known, digest, summary, overwrite, update):
     for path in files:
         row = known.get(as_text(path))
         if row is None or overwrite or not row.ok:
-            tasks.append(_Task(path, stems[path]))
+            tasks.append(Task(path, stems[path]))
         elif update:
-            tasks.append(_Task(path, stems[path], row.checksum if row.settings == digest else None))
+            tasks.append(Task(path, stems[path], row.checksum if row.settings == digest else None))
         else:
             summary.resumed += 1
             summary.changed += row.settings != digest or _touched(path, row)
@@ -381,181 +371,10 @@ def _bar(total, wanted):
         yield lambda: bar.advance(task)
 
 
-@contextlib.contextmanager
 def _cluster(client, workers, n_tasks, memory_limit):
-    """Give the Dask client to use, or None to work inside this process."""
-    if client is not None:
-        yield client
-        return
-    if workers is None:
-        workers = min(_cores(), n_tasks) if n_tasks > 1 else 0
-    if workers == 0 or n_tasks == 0:
-        yield None
-        return
-    import dask
-    from distributed import Client, LocalCluster
-
-    # A file that ends its worker is tried again here, alone, so that no other is blamed.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=memory_limit,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as local,
-    ):
-        yield local
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _with_threads(settings, pool):
-    """Share the cores among the workers, so that their kernels do not fight over them."""
-    from distributed import LocalCluster
-
-    if settings.method != "learned" or "n_threads" in settings.options:
-        return settings.options
-    if pool is None:
-        n_threads = _cores()
-    elif isinstance(pool.cluster, LocalCluster):
-        n_threads = max(_cores() // len(pool.cluster.worker_spec), 1)
-    else:
-        n_threads = 1
-    return settings.options | {"n_threads": n_threads}
-
-
-def _results(tasks, pool, fixed, time_limit):
-    if pool is None:
-        for task in tasks:
-            yield task.path, _work(task, fixed, None)
-    else:
-        yield from _Mapping(pool, fixed, time_limit).over(tasks)
-
-
-def _work(task, fixed, time_limit):
-    with _deadline(time_limit):
-        return process_file(task.path, task.stem, *fixed, task.expected)
-
-
-class _Mapping:
-    """Keeps just enough tasks on the cluster; tries those alone whose worker died."""
-
-    def __init__(self, client, fixed, time_limit):
-        self.client, self.time_limit = client, time_limit
-        if time_limit and not self._all_come_back():
-            log.warning("no time limit: some workers have no nanny to start them again")
-            self.time_limit = None
-        self._fixed = (fixed, self.time_limit)
-        self._running, self._died = {}, {}
-
-    def over(self, tasks):
-        from distributed import as_completed
-
-        waiting, suspects = deque(tasks), deque()
-        # The result of a task, which Dask makes again when the worker that holds it dies;
-        # scattered data would be lost with it.
-        shared = self.client.submit(_same, self._fixed, pure=False)
-        arriving = as_completed(with_results=False)
-        width, checked = self._width(), time.monotonic()
-        while waiting or suspects or self._running:
-            if time.monotonic() - checked > 10:
-                width, checked = self._width(), time.monotonic()
-            while waiting and len(self._running) < width:
-                arriving.add(self._submit(waiting.popleft(), shared))
-            if not self._running:
-                arriving.add(self._submit(suspects.popleft(), shared))
-            future = next(arriving)
-            task, since = self._running.pop(future)
-            answer = self._answer(future, task, since, alone=not waiting and not self._running)
-            if answer is _AGAIN:
-                suspects.append(task)
-            else:
-                yield task.path, answer
-
-    def _all_come_back(self):
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        return all(worker.get("nanny") for worker in workers)
-
-    def _width(self):
-        return 2 * max(sum(self.client.nthreads().values()), 1)
-
-    def _submit(self, task, shared):
-        future = self.client.submit(_remote_work, task, shared, pure=False, retries=0)
-        self._running[future] = (task, time.monotonic())
-        return future
-
-    def _answer(self, future, task, since, alone):
-        from distributed import KilledWorker
-
-        try:
-            return future.result()
-        except KilledWorker:
-            self._died[task.path] = self._died.get(task.path, 0) + 1
-            late = self.time_limit and time.monotonic() - since >= self.time_limit
-            if alone and late:
-                reason = f"took longer than the time limit of {self.time_limit:g} s"
-            elif self._died[task.path] >= _ATTEMPTS:
-                reason = f"its worker died {_ATTEMPTS} times, out of memory or crashed"
-            else:
-                log.warning("%s: its worker died, trying it alone later", task.path)
-                return _AGAIN
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-        stamp = self._fixed[0][-1]
-        return to_arrow([error_row({"path": task.path, **stamp}, reason)], [])
-
-
-_AGAIN = object()
-
-
-def _same(fixed):
-    return fixed
-
-
-def _remote_work(task, fixed):
-    return _work(task, *fixed)
-
-
-_deadlines = {}
-_deadlines_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def _deadline(seconds):
-    """End this process if the block takes longer; works even where code holds on to Python."""
-    if not seconds:
-        yield
-        return
-    key = threading.get_ident()
-    with _deadlines_lock:
-        _deadlines[key] = time.monotonic() + seconds
-        _arm()
-    try:
-        yield
-    finally:
-        with _deadlines_lock:
-            del _deadlines[key]
-            _arm()
-
-
-def _arm():
-    if not _deadlines:
-        faulthandler.cancel_dump_traceback_later()
-        return
-    left = max(min(_deadlines.values()) - time.monotonic(), 0.01)
-    faulthandler.dump_traceback_later(left, exit=True, file=_nowhere())
-
-
-_devnull = []
-
-
-def _nowhere():
-    if not _devnull:
-        _devnull.append(open(os.devnull, "w"))  # noqa: SIM115
-    return _devnull[0]
+    """The Dask client to use, or None to work inside this process, as a context manager."""
+    if client is None and workers is None:
+        workers = min(n_cores(), n_tasks) if n_tasks > 1 else 0
+    if client is not None or workers == 0 or n_tasks == 0:
+        return contextlib.nullcontext(client)
+    return start_workers(workers, memory_limit)

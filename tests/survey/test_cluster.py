@@ -161,8 +161,9 @@ def test_no_scheduler_at_the_address_is_wrong_usage(archive, tmp_path):
 
 def test_workers_share_the_cores(client):
     from crismis.survey.chain import Settings
-    from crismis.survey.engine import _cores, _with_threads
+    from crismis.survey.workers import n_cores, with_threads
 
-    settings = Settings()
-    assert _with_threads(settings, None) == {"n_threads": _cores()}
-    assert _with_threads(settings, client) == {"n_threads": max(_cores() // 2, 1)}
+    assert with_threads(Settings(), None).options == {"n_threads": n_cores()}
+    assert with_threads(Settings(), client).options == {"n_threads": max(n_cores() // 2, 1)}
+    chosen = Settings(options={"n_threads": 3})
+    assert with_threads(chosen, client) is chosen
