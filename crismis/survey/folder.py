@@ -1,11 +1,15 @@
 """The output folder of a run: its mark, its lock, its state, and nobody else's files."""
 
+import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..errors import CatalogError
 
@@ -15,7 +19,9 @@ _MARK = "crismis.json"
 _LOCK = "crismis.lock"
 _OURS = ("catalog", "cleaned", "overlays")
 _FORMAT = 1
+_PULSE = 20.0
 _SILENT = 120.0
+_OVER = ("finished", "stopped")
 
 
 class OutputFolder:
@@ -35,37 +41,34 @@ class OutputFolder:
 
     def __init__(self, path):
         self.path = Path(path).resolve()
-        self._lock = None
+        self._lock = FileLock(self.path / _LOCK, timeout=0, thread_local=False)
         self._state = {}
         self._saved = 0.0
+        self._end = threading.Event()
 
     def __enter__(self):
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._refuse_foreign()
-            self._lock = _take_lock(self.path / _LOCK)
-            self._state = _read_mark(self.path) or {
-                "format": _FORMAT,
-                "created": _now(),
-            }
+            mark = self._read_mark()
+            self._take_lock(mark)
+            self._state = mark or {"format": _FORMAT, "created": _now()}
             # First the mark: a run killed in between must not find its own folders foreign.
-            self.save({}, force=True)
+            self.save({"phase": "starting"}, force=True)
             for name in _OURS:
                 (self.path / name).mkdir(exist_ok=True)
             self._drop_partial()
         except OSError as error:
-            self._release()
+            self._lock.release()
             raise CatalogError(
                 f"{self.path}: cannot write there ({error.strerror or error}); "
                 "choose another output folder or permit writing"
             ) from error
-        except CatalogError:
-            self._release()
-            raise
+        threading.Thread(target=self._give_signs_of_life, daemon=True).start()
         return self
 
     def __exit__(self, *exception):
-        self._release()
+        self._end.set()
+        self._lock.release()
 
     def save(self, state, *, force=False):
         """Record the state of the run for `status`, at most every two seconds.
@@ -83,11 +86,11 @@ class OutputFolder:
         partial = self.path / f".{_MARK}.part"
         partial.write_text(json.dumps(self._state, indent=1))
         partial.replace(self.path / _MARK)
-        os.utime(self.path / _LOCK)
         self._saved = time.monotonic()
 
-    def _refuse_foreign(self):
-        if _read_mark(self.path) is None:
+    def _read_mark(self):
+        mark = _read_mark(self.path)
+        if mark is None:
             foreign = [name for name in (*_OURS, _MARK, _LOCK) if (self.path / name).exists()]
             # A run that was killed while it marked the folder leaves a lock only.
             if foreign and foreign != [_LOCK]:
@@ -95,17 +98,32 @@ class OutputFolder:
                     f"{self.path}: holds {', '.join(foreign)} that crismis did not make; "
                     "choose another output folder"
                 )
+        return mark
+
+    def _take_lock(self, mark):
+        try:
+            self._lock.acquire()
+        except Timeout:
+            free = False
+        else:
+            free = not _lives_elsewhere(self.path, mark)
+        if not free:
+            self._lock.release()
+            run = (mark or {}).get("run", {})
+            raise CatalogError(
+                f"{self.path}: process {run.get('pid', '?')} on {run.get('host', '?')} is writing "
+                "there; wait for it, stop it, or choose another output folder"
+            )
+
+    def _give_signs_of_life(self):
+        while not self._end.wait(_PULSE):
+            with contextlib.suppress(OSError):
+                os.utime(self.path / _MARK)
 
     def _drop_partial(self):
         for name in ("cleaned", "overlays", "."):
             for left in (self.path / name).glob(".*.part"):
                 left.unlink(missing_ok=True)
-
-    def _release(self):
-        if self._lock is not None:
-            (self.path / _LOCK).unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
 
 
 def status(output):
@@ -152,7 +170,7 @@ def status(output):
     return {
         "output": str(path.resolve()),
         "created": mark.get("created"),
-        "running": _is_locked(path / _LOCK),
+        "running": _is_running(path, mark),
         "run": mark.get("run", {}),
         "exposures": catalog.dataset("exposures").count_rows(),
         "failed": catalog.dataset("exposures").count_rows(filter=pc.field("status") == "error"),
@@ -181,73 +199,24 @@ def _read_mark(path):
     return mark
 
 
-def _take_lock(file):
-    """Return the descriptor of the lock file that this process now holds."""
-    while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        if not _flock(descriptor):
-            holder = _holder(file)
-            os.close(descriptor)
-            raise _in_use(file, holder)
-        if _same_file(descriptor, file):
-            break
-        os.close(descriptor)
-    holder = _holder(file)
-    if holder and holder.get("host") != socket.gethostname() and _age(file) < _SILENT:
-        # On file systems that do not share locks between machines, a fresh sign of life counts.
-        os.close(descriptor)
-        raise _in_use(file, holder)
-    os.ftruncate(descriptor, 0)
-    content = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
-    os.write(descriptor, json.dumps(content).encode())
-    return descriptor
-
-
-def _flock(descriptor):
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_locked(file):
-    try:
-        descriptor = os.open(file, os.O_RDWR)
-    except OSError:
+def _is_running(path, mark):
+    if not (path / _LOCK).exists():
         return False
     try:
-        if not _flock(descriptor):
-            return True
-        holder = _holder(file)
-        return bool(holder) and holder.get("host") != socket.gethostname() and _age(file) < _SILENT
-    finally:
-        os.close(descriptor)
+        with FileLock(path / _LOCK, timeout=0):
+            return _lives_elsewhere(path, mark)
+    except Timeout:
+        return True
+    except OSError:  # somebody else's folder, which we may only read
+        return _gave_sign_of_life(path, mark)
 
 
-def _same_file(descriptor, file):
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(file))
-    except FileNotFoundError:
-        return False
+def _lives_elsewhere(path, mark):
+    """Whether another machine uses the folder, on file systems that do not share locks."""
+    host = (mark or {}).get("run", {}).get("host", socket.gethostname())
+    return host != socket.gethostname() and _gave_sign_of_life(path, mark)
 
 
-def _holder(file):
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def _age(file):
-    return time.time() - file.stat().st_mtime
-
-
-def _in_use(file, holder):
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return CatalogError(
-        f"{file.parent}: {who} is writing there since {holder.get('since', '?')}; "
-        "wait for it, stop it, or choose another output folder"
-    )
+def _gave_sign_of_life(path, mark):
+    age = time.time() - (path / _MARK).stat().st_mtime
+    return mark.get("run", {}).get("phase") not in _OVER and age < _SILENT

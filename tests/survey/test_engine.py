@@ -1,10 +1,12 @@
 """The engine in this process: inputs, resume, replacement, failures, kills."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -261,10 +263,9 @@ from crismis.survey import catalog, chain, engine, products
 moment, count, archive, output = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 place, name = {
     "identified": (chain, "_identify"),
-    "product": (products.Path, "replace"),
+    "renamed": (products.Path, "replace"),
     "row": (pq, "write_table"),
     "decision": (catalog, "_sync_folder"),
-    "state": (os, "utime"),
 }[moment]
 method = getattr(place, name)
 
@@ -282,27 +283,39 @@ print("survived")
 """
 
 
+def python(program, *arguments, **options):
+    """Start a Python that finds what this one finds."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", program, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
 @pytest.mark.parametrize(
     ("moment", "count"),
     [
-        ("product", 3),
+        ("renamed", 3),
         ("row", 4),
         ("decision", 5),
         *(
             pytest.param(*moment, marks=pytest.mark.slow)
-            for moment in (("identified", 4), ("decision", 2), ("state", 1))
+            for moment in (
+                ("identified", 4),
+                ("decision", 2),
+                *(("renamed", count) for count in (1, 2, 6, 8, 10, 13)),
+            )
         ),
     ],
 )
 def test_killed_run_continues_to_the_same_catalog(archive, tmp_path, moment, count):
     out = tmp_path / "out"
-    dead = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", DYING, moment, str(count), archive, out],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        timeout=60,
-    )
-    assert dead.returncode == -signal.SIGKILL, dead.stderr.decode()
+    with python(DYING, moment, count, archive, out) as dead:
+        _, said = dead.communicate(timeout=300)
+    assert dead.returncode == -signal.SIGKILL, said
     summary = run(archive, out)
     assert summary.ok
     run(archive, tmp_path / "calm")
@@ -322,16 +335,95 @@ def test_full_disk_fails_the_file_and_not_the_run(archive, tmp_path):
         "import sys, crismis; s = crismis.run(sys.argv[1], sys.argv[2], workers=0, "
         "method='lacosmic'); print(s.done, s.failed)"
     )
-    limited = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, archive, out],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        preexec_fn=no_large_files,
-    )
-    assert limited.stdout.split() == ["0", str(N_FRAMES)], limited.stderr
+    with python(program, archive, out, preexec_fn=no_large_files) as limited:
+        counts, said = limited.communicate(timeout=300)
+    assert counts.split() == ["0", str(N_FRAMES)], said
     assert not list((out / "cleaned").iterdir())
     assert run(archive, out).done == N_FRAMES
+    run(archive, tmp_path / "calm")
+    assert content(out) == content(tmp_path / "calm")
+
+
+def test_disk_full_for_the_catalog_stops_the_run_and_costs_nothing(archive, tmp_path, monkeypatch):
+    import pyarrow.parquet as pq
+
+    out = tmp_path / "out"
+    run(archive / "f1.fits", out)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises(CatalogError, match="No space left on device"):
+            run(archive, out)
+    state = status(out)
+    assert (state["running"], state["run"]["phase"]) == (False, "stopped")
+    assert state["exposures"] == 1
+    assert run(archive, out).ok
+    run(archive, tmp_path / "calm")
+    assert content(out) == content(tmp_path / "calm")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_products_folder_that_became_unwritable_fails_files_and_not_the_run(archive, tmp_path):
+    run(archive / "f1.fits", tmp_path / "out")
+    (tmp_path / "out" / "cleaned").chmod(0o500)
+    try:
+        summary = run(archive, tmp_path / "out")
+    finally:
+        (tmp_path / "out" / "cleaned").chmod(0o700)
+    assert (summary.resumed, summary.failed) == (1, N_FRAMES - 1)
+    assert "Permission denied" in summary.errors[0][1]
+    assert run(archive, tmp_path / "out").done == N_FRAMES - 1
+
+
+@pytest.mark.parametrize("vanishes", ["before", "during"])
+def test_file_that_vanishes_is_a_row_and_the_rest_is_done(archive, tmp_path, vanishes):
+    files = sorted(archive.rglob("*.fits"))
+    if vanishes == "before":
+        files[-1].unlink()
+
+    def draw(ccd, file):
+        files[-1].unlink(missing_ok=True)
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
+
+    summary = run(files, tmp_path / "out", overlay=draw)
+    assert (summary.done, summary.failed) == (N_FRAMES - 1, 1)
+    assert "No such file" in summary.errors[0][1]
+
+
+def test_nothing_in_a_file_places_a_product_elsewhere_or_is_run(tmp_path):
+    evil = f"__import__('os').mkdir({str(tmp_path / 'run')!r})"
+    cards = {"OBJECT": "../../escaped", "EXTNAME": "/escaped", "FILENAME": "../escaped.fits"}
+    cards |= {"INSTRUME": evil, "FILTER": evil, "GAIN": "1.0; import os"}
+    archive = tmp_path / "in" / "deep"
+    for name in ("..%2f..%2fescaped.fits", "-o escaped.fits", "..\\escaped.fits", "a\nb.fits"):
+        write_frame(archive / name, 1, **cards)
+    before = set(tmp_path.rglob("*"))
+    summary = run(archive, tmp_path / "out", readnoise=5.0)
+    assert summary.images + summary.failed == 4
+    after = set(tmp_path.rglob("*")) - before
+    assert all(path.is_relative_to(tmp_path / "out") for path in after)
+    assert len(list((tmp_path / "out" / "cleaned").iterdir())) == summary.images
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("products", [1, 3, N_FRAMES])
+def test_whole_run_with_its_workers_killed_continues_to_the_same_catalog(
+    archive, tmp_path, products
+):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "crismis", "run", archive, "-o", out, "--workers", "2"]
+    with subprocess.Popen(
+        [*command, "--method", "lacosmic", "--no-overlay", "--quiet"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        until = time.monotonic() + 300
+        while len(list(out.glob("cleaned/*.fits"))) < products and time.monotonic() < until:
+            time.sleep(0.01)
+        process.kill()
+    assert len(list(out.glob("cleaned/*.fits"))) >= products
+    assert run(archive, out).ok
     run(archive, tmp_path / "calm")
     assert content(out) == content(tmp_path / "calm")

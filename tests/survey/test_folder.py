@@ -5,10 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from crismis.errors import CatalogError
+from crismis.survey import folder
 from crismis.survey.folder import OutputFolder, status
 
 HOLDER = """
@@ -49,15 +51,42 @@ def test_second_run_on_one_output_is_refused_by_name(held):
     enter(path)
 
 
-def test_lock_of_another_machine_counts_while_it_gives_signs_of_life(tmp_path):
-    enter(tmp_path)
-    lock = tmp_path / "crismis.lock"
-    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "since": "today"}))
+def leave_behind(path, **run):
+    """The mark that a run of another machine left."""
+    enter(path)
+    mark = json.loads((path / "crismis.json").read_text())
+    mark["run"] |= {"pid": 1, "host": "elsewhere"} | run
+    (path / "crismis.json").write_text(json.dumps(mark))
+
+
+def test_run_of_another_machine_counts_while_it_gives_signs_of_life(tmp_path):
+    leave_behind(tmp_path, phase="running")
     with pytest.raises(CatalogError, match="process 1 on elsewhere"):
         enter(tmp_path)
-    os.utime(lock, (1, 1))
+    os.utime(tmp_path / "crismis.json", (1, 1))
     enter(tmp_path)
-    assert not lock.exists()
+
+
+def test_finished_run_of_another_machine_does_not_count(tmp_path):
+    leave_behind(tmp_path, phase="finished")
+    enter(tmp_path)
+
+
+def test_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "_PULSE", 0.01)
+    mark = tmp_path / "crismis.json"
+    with OutputFolder(tmp_path):
+        os.utime(mark, (1, 1))
+        until = time.monotonic() + 5
+        while mark.stat().st_mtime == 1 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert mark.stat().st_mtime > 1
+
+
+def test_lock_is_free_after_a_refusal_and_after_the_end(tmp_path):
+    with OutputFolder(tmp_path), pytest.raises(CatalogError, match=f"process {os.getpid()}"):
+        enter(tmp_path)
+    enter(tmp_path)
 
 
 def test_folder_with_foreign_files_in_our_places_is_refused_and_untouched(tmp_path):
