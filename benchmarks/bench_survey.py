@@ -259,7 +259,7 @@ def memory(folder, quick):
 def catalog(folder, quick):
     """Write, count by day and filter a catalog of synthetic events."""
     import crismis
-    from crismis.survey.catalog import CatalogWriter
+    from crismis.survey.writer import CatalogWriter
 
     n_events, n_exposures, batch = (500_000 if quick else 10_000_000), 5000, 250
     rng = np.random.default_rng(1)
@@ -351,8 +351,8 @@ def _table(schema, known, n, rng):
 
 def resume(folder, quick):
     """Open a catalog of 10^6 exposures and see that nothing is left to do."""
-    from crismis.survey.catalog import CatalogWriter
     from crismis.survey.engine import Summary, _plan
+    from crismis.survey.writer import CatalogWriter
 
     n, batch, rng = (50_000 if quick else 1_000_000), 50_000, np.random.default_rng(1)
     writer, paths = CatalogWriter(folder / "catalog"), []
@@ -441,9 +441,10 @@ def write_docs(folder, figures):
             for row in figures["throughput"]
         ],
     )
-    write_table(
-        folder, "survey_memory", ["images", "worker", "gathering"], figures["memory"]["samples"]
-    )
+    samples = [
+        [n, f"{worker:.1f}", f"{own:.1f}"] for n, worker, own in figures["memory"]["samples"]
+    ]
+    write_table(folder, "survey_memory", ["images", "worker", "gathering process"], samples)
     write_table(folder, "survey_figures", ["What", "Measured", "Goal"], _figure_rows(figures))
     answers = figures["million"]
     names = list(answers)

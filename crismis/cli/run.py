@@ -43,7 +43,7 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")
     ] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that a file may take.")] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds that a file may take.")] = 3600.0,
     memory_limit: Annotated[
         str, typer.Option(help="Memory for each worker, such as '4 GB'.")
     ] = "auto",

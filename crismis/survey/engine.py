@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import CatalogError
-from .catalog import CatalogWriter
 from .chain import Settings
 from .folder import OutputFolder
 from .inputs import gather_inputs
 from .products import as_text, product_names
 from .workers import Task, n_cores, results, start_workers, with_threads
+from .writer import CatalogWriter
 
 __all__ = ["Summary", "run"]
 
@@ -297,16 +297,13 @@ class _Gatherer:
             self._state(phase, force=True)
 
     def _count(self, path, exposures, events):
+        import pyarrow.compute as pc
+
         errors = [e for e in exposures["error"].to_pylist() if e is not None]
         self.summary.images += exposures.num_rows - len(errors)
         self.summary.events += events.num_rows
-        self.summary.pixels += sum(
-            r * c
-            for r, c in zip(
-                exposures["rows"].to_pylist(), exposures["columns"].to_pylist(), strict=True
-            )
-            if r is not None
-        )
+        pixels = pc.multiply(exposures["rows"].cast("int64"), exposures["columns"])
+        self.summary.pixels += pc.sum(pixels).as_py() or 0
         for note in set(filter(None, exposures["notes"].to_pylist())):
             log.info("%s: %s", path, note.replace("\n", "; "))
         if not errors:

@@ -8,9 +8,10 @@ than the reader is refused.
 
 from functools import cache
 
+from ..errors import CatalogError
 from ..taxonomy import Category
 
-__all__ = ["BOOKKEEPING", "SCHEMA_VERSION", "TABLES", "arrow_schema"]
+__all__ = ["BOOKKEEPING", "SCHEMA_VERSION", "TABLES", "arrow_schema", "check_version"]
 
 SCHEMA_VERSION = 2
 """Version of the columns below: 2 added those of ``events`` from ``straightness`` on."""
@@ -180,3 +181,27 @@ def arrow_schema(table):
         ],
         metadata={"crismis_schema": str(SCHEMA_VERSION), "crismis_table": table},
     )
+
+
+def check_version(file):
+    """Refuse a part of a catalog that a newer crismis wrote.
+
+    Parameters
+    ----------
+    file : path-like
+        Parquet file.
+
+    Raises
+    ------
+    CatalogError
+        If it is newer than `SCHEMA_VERSION` or has no version.
+    """
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(file).metadata or {}
+    version = int(metadata.get(b"crismis_schema", 0))
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise CatalogError(
+            f"{file}: catalog schema {version}, this crismis reads up to {SCHEMA_VERSION}; "
+            "use the version of crismis that wrote it, or a newer one"
+        )

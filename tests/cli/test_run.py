@@ -41,6 +41,37 @@ def test_exit_codes_and_json(image, tmp_path):
     assert "1 with an error" in invoke("status", out).stdout
 
 
+def test_what_the_person_waiting_sees(image, tmp_path):
+    out = tmp_path / "out"
+    missing = tmp_path / "nothing.fits"
+    common = ["-o", out, "--method", "lacosmic", "--workers", 0, "--no-overlay"]
+    shown = invoke("run", image, missing, *common)
+    assert shown.exit_code == 1
+    for part in ("2/2", "remaining", f"failed: {missing}"):
+        assert part in shown.stderr
+    for part in ("2 files: 1 done, 1 failed", "1 images", "Mpix/s", f"results in {out}"):
+        assert part in shown.stdout
+    assert f"{missing}: " in (out / "crismis.log").read_text()
+    assert "finished at" in invoke("status", out).stdout
+    quiet = invoke("run", image, missing, *common, "--quiet")
+    assert quiet.stdout == ""
+    assert quiet.stderr.strip().splitlines() == [quiet.stderr.strip()]
+
+
+def test_time_limit_is_an_hour_unless_given(image, tmp_path, monkeypatch):
+    import crismis.survey
+
+    given = {}
+
+    def run(paths, output, **options):
+        given.update(options)
+        return crismis.survey.Summary(str(output))
+
+    monkeypatch.setattr(crismis.survey, "run", run)
+    assert invoke("run", image, "-o", tmp_path / "out").exit_code == 0
+    assert given["time_limit"] == 3600
+
+
 @pytest.mark.parametrize("wrong", [["--workers", -1], ["--method", "magic"], ["--nonsense"]])
 def test_wrong_usage(image, tmp_path, wrong):
     assert invoke("run", image, "-o", tmp_path / "out", *wrong).exit_code == 2

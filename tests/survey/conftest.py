@@ -1,10 +1,15 @@
-"""A small archive: frames with hits, a broken file, a text, two files of one name."""
+"""A small archive of frames with hits, two of one name; small tables for the catalog."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy.io import fits
 
+from crismis.survey.schema import arrow_schema
+from crismis.survey.writer import CatalogWriter
+
 N_FRAMES = 6
+DAY = np.datetime64("2011-07-26T10:00", "us")
 
 
 def frame(seed, shape=(48, 60)):
@@ -41,3 +46,48 @@ def archive(tmp_path):
         write_frame(folder / f"f{seed}.fits", seed)
     write_frame(folder / "night2" / "f0.fits", N_FRAMES - 1)
     return folder
+
+
+def exposures_of(paths, **columns):
+    n = len(paths)
+    known = {
+        "exposure_id": [hash(path) & 0xFFFF for path in paths],
+        "path": paths,
+        "image": [0] * n,
+        "status": ["ok"] * n,
+        "date": DAY + np.arange(n) * np.timedelta64(12, "h"),
+        "live_area": [2.0] * n,
+    } | columns
+    return table_of("exposures", n, known)
+
+
+def events_of(exposures, per_exposure=3, **columns):
+    ids = np.repeat(exposures["exposure_id"].to_numpy(), per_exposure)
+    n = len(ids)
+    known = {
+        "exposure_id": ids,
+        "date": np.repeat(exposures["date"].to_numpy(), per_exposure),
+        "label": np.tile(np.arange(1, per_exposure + 1), exposures.num_rows),
+        "energy": np.arange(n, dtype=np.float32),
+        "category": np.resize(["spot", "track", "worm"], n),
+    } | columns
+    return table_of("events", n, known)
+
+
+def table_of(name, n, known):
+    schema = arrow_schema(name)
+    return pa.table(
+        [
+            pa.array(known[f.name], f.type) if f.name in known else pa.nulls(n, f.type)
+            for f in schema
+        ],
+        schema=schema,
+    )
+
+
+def fill(folder, *batches):
+    writer = CatalogWriter(folder / "catalog")
+    for paths in batches:
+        exposures = exposures_of(paths)
+        writer.commit(exposures, events_of(exposures))
+    return writer

@@ -258,14 +258,14 @@ import os, signal, sys
 from pathlib import Path
 import pyarrow.parquet as pq
 import crismis
-from crismis.survey import catalog, chain, engine, products
+from crismis.survey import chain, engine, products, writer
 
 moment, count, archive, output = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 place, name = {
     "identified": (chain, "_identify"),
     "renamed": (products.Path, "replace"),
     "row": (pq, "write_table"),
-    "decision": (catalog, "_sync_folder"),
+    "decision": (writer, "_sync_folder"),
 }[moment]
 method = getattr(place, name)
 

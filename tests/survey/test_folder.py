@@ -128,7 +128,7 @@ def test_half_written_products_of_a_killed_run_are_removed(tmp_path):
 
 
 def test_state_is_visible_while_running(held):
-    from crismis.survey.catalog import CatalogWriter
+    from crismis.survey.writer import CatalogWriter
 
     path, process = held
     CatalogWriter(path / "catalog")
