@@ -459,7 +459,7 @@ def _figure_rows(figures):
     n = f"{catalog['events']:.0e}"
     return [
         [
-            "load of the machine at the start",
+            "other load of the machine" + " (with ``--quick``)" * figures["quick"],
             f"{figures['load']:.1f} on {figures['cores']} cores",
             "0",
         ],
@@ -513,7 +513,7 @@ def main():
     parser.add_argument("--docs", type=Path, metavar="FOLDER", help="write tables there")
     options = parser.parse_args()
     figures = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
-    figures |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}
+    figures |= {"load": os.getloadavg()[0], "cores": os.cpu_count(), "quick": options.quick}
     fresh = multiprocessing.get_context("spawn")
     for part in options.parts:
         report(f"== {part}")
