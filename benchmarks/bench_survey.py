@@ -483,6 +483,11 @@ def _figure_rows(figures):
             f"{memory['worker_mb_per_1000']:+.2f} MB per 1000 images",
             "0",
         ],
+        [
+            "the same of the gathering process",
+            f"{memory['gather_mb_per_1000']:+.2f} MB per 1000 images",
+            "",
+        ],
         [f"`crismis.rates` by day, {n} events", f"{catalog['rates_by_day']:.2f} s", "10 s"],
         ["counting events by day and category", f"{catalog['count_by_day']:.2f} s", "10 s"],
         ["filter by category and energy, four columns", f"{catalog['filter']:.2f} s", "2 s"],
