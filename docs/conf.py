@@ -28,6 +28,7 @@ except ImportError:  # spelling is checked where the enchant library is installe
     pass
 else:
     extensions.append("sphinxcontrib.spelling")
+spelling_lang = "en_GB"
 spelling_word_list_filename = "spelling_wordlist.txt"
 spelling_show_suggestions = True
 spelling_exclude_patterns = ["api/*", "reference/*", "sg_execution_times.rst", "gen_modules/*"]

@@ -24,18 +24,34 @@ from crismis.view import plot_before_after
 
 shape, gain, readnoise = (256, 256), 0.9, 4.0
 camera = Detector(
-    "camera", pitch=15.0, thickness=40.0, gain=gain, readnoise=readnoise, diffusion=5.0
+    "camera",
+    pitch=15.0,
+    thickness=40.0,
+    gain=gain,
+    readnoise=readnoise,
+    diffusion=5.0,
 )
 field = 150 + scenes.random_field(
-    shape, np.random.default_rng(1), n_stars=40, n_galaxies=30, psf=scenes.Psf.moffat(2.4)
+    shape,
+    np.random.default_rng(1),
+    n_stars=40,
+    n_galaxies=30,
+    psf=scenes.Psf.moffat(2.4),
 )
 night = [
     crismis.simulate_exposure(
-        camera, 300.0, scene=field, particles="ground", n_events=60, shape=shape, bias=1000.0,
-        unit="adu", seed=seed,
+        camera,
+        300.0,
+        scene=field,
+        particles="ground",
+        n_events=60,
+        shape=shape,
+        bias=1000.0,
+        unit="adu",
+        seed=seed,
     )
     for seed in (1, 2, 3)
-]  # fmt: skip
+]
 bias = CCDData(np.full(shape, 1000.0), unit="adu")
 flat = CCDData(np.ones(shape), unit="adu")
 
@@ -55,7 +71,9 @@ for exposure in night:
 for exposure, ccd in zip(night, reduced, strict=True):
     truth = exposure.truth["deposit"] > 3 * np.sqrt(field + readnoise**2)
     found = np.mean(ccd.hits[truth])
-    print(f"{ccd.hits.sum()} pixels flagged, {100 * found:.0f} % of the hit ones among them")
+    print(
+        f"{ccd.hits.sum()} pixels flagged, {100 * found:.0f} % of the hit ones among them"
+    )
 
 # %%
 # Look at the first exposure before and after.
@@ -70,4 +88,6 @@ plot_before_after(ccdproc.subtract_bias(night[0], bias), reduced[0])
 
 stack = ccdproc.Combiner(reduced).average_combine()
 difference = np.std(stack.data * gain - field)
-print(f"stack differs from the true field by {difference:.1f} electrons per pixel (rms)")
+print(
+    f"stack differs from the true field by {difference:.1f} electrons per pixel (rms)"
+)

@@ -25,19 +25,45 @@ from crismis.view import plot_gallery, plot_overlay
 folder = Path(tempfile.mkdtemp())
 acs = crismis.get_detector("HST/ACS/WFC").evolve(thickness=15.0)
 field = 40 + scenes.random_field(
-    (320, 400), np.random.default_rng(2), n_stars=60, n_galaxies=40, psf=scenes.Psf.moffat(1.9)
+    (320, 400),
+    np.random.default_rng(2),
+    n_stars=60,
+    n_galaxies=40,
+    psf=scenes.Psf.moffat(1.9),
 )
 image = simulate_exposure(
-    acs, 500.0, scene=field, particles="orbit", n_events=120, shape=field.shape, unit="electron",
+    acs,
+    500.0,
+    scene=field,
+    particles="orbit",
+    n_events=120,
+    shape=field.shape,
+    unit="electron",
     seed=4,
-)  # fmt: skip
+)
 primary = {
-    "TELESCOP": "HST", "INSTRUME": "ACS", "DETECTOR": "WFC", "EXPTIME": 500.0,
-    "TARGNAME": "EXAMPLE", "DATE-OBS": "2012-03-04", "CCDGAIN": 2.0, "READNSEA": 4.0,
-}  # fmt: skip
-sky = {"BUNIT": "ELECTRONS", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.1,
-       "CRVAL2": -27.8, "CRPIX1": 200.0, "CRPIX2": 160.0, "CD1_1": -1.4e-5, "CD2_2": 1.4e-5,
-       "CD1_2": 0.0, "CD2_1": 0.0}  # fmt: skip
+    "TELESCOP": "HST",
+    "INSTRUME": "ACS",
+    "DETECTOR": "WFC",
+    "EXPTIME": 500.0,
+    "TARGNAME": "EXAMPLE",
+    "DATE-OBS": "2012-03-04",
+    "CCDGAIN": 2.0,
+    "READNSEA": 4.0,
+}
+sky = {
+    "BUNIT": "ELECTRONS",
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    "CRVAL1": 53.1,
+    "CRVAL2": -27.8,
+    "CRPIX1": 200.0,
+    "CRPIX2": 160.0,
+    "CD1_1": -1.4e-5,
+    "CD2_2": 1.4e-5,
+    "CD1_2": 0.0,
+    "CD2_1": 0.0,
+}
 fits.HDUList(
     [
         fits.PrimaryHDU(header=fits.Header(primary)),
@@ -56,7 +82,9 @@ print(ccd.unit, ccd.shape, crismis.get_detector(ccd).name)
 
 found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(ccd))
 print(len(found.events), "events")
-found.events["x_centroid", "y_centroid", "n_pixels", "energy", "length", "category"][:5].pprint()
+found.events[
+    "x_centroid", "y_centroid", "n_pixels", "energy", "length", "category"
+][:5].pprint()
 
 # %%
 # Look

@@ -27,20 +27,46 @@ from crismis.taxonomy import PARTICLES
 from crismis.view import plot_overlay, write_report
 
 folder = Path(tempfile.mkdtemp())
-camera = Detector("camera", pitch=13.0, thickness=20.0, gain=20.0, readnoise=15.0, diffusion=4.0)
+camera = Detector(
+    "camera",
+    pitch=13.0,
+    thickness=20.0,
+    gain=20.0,
+    readnoise=15.0,
+    diffusion=4.0,
+)
 for number in range(6):
     rng = np.random.default_rng(number)
-    ground = scenes.planet((220, 220), rng, brightness=8000.0, blur=1.2, roughness=0.05)
+    ground = scenes.planet(
+        (220, 220), rng, brightness=8000.0, blur=1.2, roughness=0.05
+    )
     image = simulate_exposure(
-        camera, 1.0, scene=ground, particles="space-minimum", n_events=12, shape=ground.shape,
-        unit="adu", seed=number,
-    )  # fmt: skip
+        camera,
+        1.0,
+        scene=ground,
+        particles="space-minimum",
+        n_events=12,
+        shape=ground.shape,
+        unit="adu",
+        seed=number,
+    )
     header = fits.Header(
-        {"INSTRUME": "CAM", "EXPTIME": 1.0, "OBJECT": "MERCURY", "GAIN": 20.0, "RDNOISE": 15.0,
-         "DATE-OBS": f"2011-07-{20 + number}T00:00:00", "BUNIT": "adu"}
-    )  # fmt: skip
-    fits.PrimaryHDU(image.data.astype("f4"), header).writeto(folder / f"image{number}.fits")
-(folder / "damaged.fits").write_bytes((folder / "image0.fits").read_bytes()[:5000])
+        {
+            "INSTRUME": "CAM",
+            "EXPTIME": 1.0,
+            "OBJECT": "MERCURY",
+            "GAIN": 20.0,
+            "RDNOISE": 15.0,
+            "DATE-OBS": f"2011-07-{20 + number}T00:00:00",
+            "BUNIT": "adu",
+        }
+    )
+    fits.PrimaryHDU(image.data.astype("f4"), header).writeto(
+        folder / f"image{number}.fits"
+    )
+(folder / "damaged.fits").write_bytes(
+    (folder / "image0.fits").read_bytes()[:5000]
+)
 
 # %%
 # Run
@@ -56,7 +82,9 @@ for row in catalog.exposures:
     name = Path(row["path"]).name
     if row["status"] == "ok":
         particles = sum(int(row[f"n_{kind}"]) for kind in PARTICLES)
-        print(f"{name}: {particles} particles, {row['n_terrain']} pieces of terrain")
+        print(
+            f"{name}: {particles} particles, {row['n_terrain']} pieces of terrain"
+        )
     else:
         print(f"{name}: {str(row['error'])[:60]}...")
 

@@ -41,14 +41,27 @@ sky = np.full((256, 256), 30.0)
 true_rate = np.where(np.arange(20) == 13, 4.0, 2.0)
 for day, rate in enumerate(true_rate):
     image = simulate_exposure(
-        camera, 600.0, scene=sky, particles="orbit", rate=rate, shape=sky.shape, unit="electron",
+        camera,
+        600.0,
+        scene=sky,
+        particles="orbit",
+        rate=rate,
+        shape=sky.shape,
+        unit="electron",
         seed=day,
-    )  # fmt: skip
+    )
     header = fits.Header(
-        {"INSTRUME": "TUTORIAL", "EXPTIME": 600.0, "BUNIT": "electron", "RDNOISE": 5.0,
-         "DATE-OBS": f"2012-03-{day + 1:02d}T00:00:00"}
-    )  # fmt: skip
-    fits.PrimaryHDU(image.data.astype("f4"), header).writeto(folder / f"day{day:02d}.fits")
+        {
+            "INSTRUME": "TUTORIAL",
+            "EXPTIME": 600.0,
+            "BUNIT": "electron",
+            "RDNOISE": 5.0,
+            "DATE-OBS": f"2012-03-{day + 1:02d}T00:00:00",
+        }
+    )
+    fits.PrimaryHDU(image.data.astype("f4"), header).writeto(
+        folder / f"day{day:02d}.fits"
+    )
 
 # %%
 # Run, and count
@@ -58,7 +71,8 @@ for day, rate in enumerate(true_rate):
 crismis.run([folder], folder / "out", workers=0, cleaned=False)
 catalog = crismis.Catalog(folder / "out")
 table = crismis.rates(catalog, by="day")
-table["time", "n_hits", "rate", "rate_lower", "rate_upper", "outlier"][:3].pprint()
+shown = ["time", "n_hits", "rate", "rate_lower", "rate_upper", "outlier"]
+table[shown][:3].pprint()
 
 figure, ax = plt.subplots(figsize=(8, 3.6))
 plot_rates(table, ax)

@@ -20,7 +20,14 @@ from crismis.learning.event_samples import Camera, simulate_events
 from crismis.view import plot_confusion
 
 camera = Camera(
-    detector=Detector("mine", pitch=24.0, thickness=150.0, gain=1.0, readnoise=20.0, diffusion=8.0),
+    detector=Detector(
+        "mine",
+        pitch=24.0,
+        thickness=150.0,
+        gain=1.0,
+        readnoise=20.0,
+        diffusion=8.0,
+    ),
     sky=100.0,
     seed_level=6.0,
     grow_level=3.0,
@@ -39,9 +46,15 @@ print(dict(zip(names.tolist(), counts.tolist(), strict=True)))
 # ----------------------------------
 
 half = np.arange(len(category)) % 2 == 0
-model = fit_classifier(LabelledEvents(features[half], category[half]), name="my camera")
-predicted = model.classes_[np.argmax(model.predict_proba(features[~half]), axis=1)]
-print(f"{100 * np.mean(predicted == category[~half]):.0f} % of the other half are right")
+model = fit_classifier(
+    LabelledEvents(features[half], category[half]), name="my camera"
+)
+predicted = model.classes_[
+    np.argmax(model.predict_proba(features[~half]), axis=1)
+]
+print(
+    f"{100 * np.mean(predicted == category[~half]):.0f} % of the other half are right"
+)
 
 figure, ax = plt.subplots(figsize=(7, 6))
 plot_confusion(category[~half], predicted, ax)

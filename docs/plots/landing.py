@@ -25,6 +25,7 @@ image = crismis.simulate_exposure(
 found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(image))
 found.data[...] = image.data  # show the hits, not their repair
 
+plt.rcParams["font.size"] = 13
 figure = plt.figure(figsize=(9.5, 4.9))
 ax = figure.add_subplot()
 plot_overlay(found, ax, margin=2)
