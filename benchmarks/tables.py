@@ -18,7 +18,7 @@ def write_table(folder, name, head, rows):
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([head, *rows])
-    versions = [f"crismis {crismis.__version__}"]
+    versions = [f"crismis ``{crismis.__version__}``"]
     for package, title in PEERS.items():
         try:
             versions.append(f"{title} {version(package)}")
