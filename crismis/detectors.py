@@ -249,9 +249,10 @@ def electrons_per_unit(ccd, detector=None):
     Returns
     -------
     scale : float
-        Electrons per unit of the data, 1 where the gain is not known.
+        Electrons per unit of the data, 1 where the gain is not known or the header says that
+        the values are not proportional to charge (``CRCOUNTS``).
     unit : `~astropy.units.Unit`
-        Electron, or the data's own unit where the gain is not known.
+        Electron, or in those cases the data's own unit (dimensionless if that were electron).
 
     Examples
     --------
@@ -268,6 +269,8 @@ def electrons_per_unit(ccd, detector=None):
 
     facts = Facts.from_header(ccd.meta)
     unit, scale = ccd.unit, 1.0
+    if not facts.counts:
+        return 1.0, u.dimensionless_unscaled if unit == u.electron else unit
     if u.s in unit.bases and facts.exposure_time:
         unit, scale = unit * u.s, facts.exposure_time
     if unit == u.electron:

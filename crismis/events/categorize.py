@@ -83,6 +83,9 @@ class EventFlag(IntFlag):
     """The event touches a masked or non-finite pixel: part of it may be missing."""
     ON_SOURCE = 64
     """The event overlaps a star, galaxy or other source."""
+    NOT_COUNTS = 128
+    """The image's values are not proportional to charge, as in display values or companded or
+    lossily compressed data (header keyword ``CRCOUNTS``): energies are NaN."""
 
 
 def categorize_cosmicrays(ccd, *, crmask=None, classifier=None, sources=None):
@@ -106,7 +109,8 @@ def categorize_cosmicrays(ccd, *, crmask=None, classifier=None, sources=None):
     `~crismis.CosmicRayCCDData`
         A copy with ``segmentation`` (`None` without hits) and ``events``. The charge and the
         peak of events are above the local background, in electrons where the gain is known,
-        else in the unit of the data; ``energy`` is NaN where the gain is unknown.
+        else in the unit of the data; ``energy`` is NaN where the gain is unknown or the values
+        are not proportional to charge (flag ``NOT_COUNTS``).
 
     Raises
     ------
@@ -208,7 +212,8 @@ def _pair_energy(ccd):
 def _flags(ccd, pixels, shape, bad, sources):
     from scipy import ndimage
 
-    flags = np.zeros(len(pixels), dtype=np.int32)
+    counts = Facts.from_header(ccd.meta).counts
+    flags = np.full(len(pixels), 0 if counts else EventFlag.NOT_COUNTS, dtype=np.int32)
     if ccd.flags is not None:
         for bit in (Flag.SATURATED, Flag.LOW_CONFIDENCE):
             flags += int(bit) * pixels.any((ccd.flags[pixels.y, pixels.x] & bit) != 0)

@@ -6,6 +6,7 @@ from astropy import units as u
 from numpy.testing import assert_allclose
 
 from crismis import CosmicRayCCDData, Detector, categorize_cosmicrays
+from crismis.events import EventFlag
 from crismis.physics import measure_tracks
 from crismis.simulate import simulate_exposure
 
@@ -113,6 +114,20 @@ def test_unknown_facts_give_nan_not_guesses():
     assert np.isnan(event["deposited_energy"])
     assert np.isnan(event["path_length"])
     assert_allclose(event["track_length"].value, 10, atol=0.3)
+
+
+@pytest.mark.parametrize("unit", ["adu", "electron"])
+def test_values_that_are_no_counts_have_no_energy(unit):
+    image = np.zeros((30, 30))
+    image[10, 5:15] = 100
+    ccd = CosmicRayCCDData(image, unit=unit, meta={"CRGAIN": 2.0, "CRCOUNTS": False})
+    events = measure_tracks(categorize_cosmicrays(ccd, crmask=image > 50), detector=THICK).events
+    energies = ["energy", "deposited_charge", "deposited_energy", "dedx", "let"]
+    energies += ["deposited_charge_error", "deposited_energy_error"]
+    assert all(np.isnan(events[name][0]) for name in energies)
+    assert events["charge"].unit != u.electron
+    assert events["flags"][0] & EventFlag.NOT_COUNTS
+    assert_allclose(events["track_length"][0].value, 10, atol=0.3)
 
 
 def test_without_hits_the_columns_are_empty():
