@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from astropy import units as u
 
 from ..ccddata import Flag
 from ..detectors import get_detector
@@ -84,10 +85,11 @@ class ExposureRate:
         return asdict(self)
 
 
-def live_pixels(ccd, detector=None):
+def live_pixels(ccd, detector=None, sources=None):
     """Return the boolean image of pixels that could have shown a hit.
 
-    Masked pixels that are no hits, saturated ones, non-finite ones and overscan are out.
+    Masked pixels that are no hits, saturated ones, non-finite ones and overscan are out, and
+    those on sources where these are given or to be found.
     """
     live = np.isfinite(ccd.data) if ccd.data.dtype.kind == "f" else np.ones(ccd.shape, bool)
     hits = ccd.hits
@@ -96,11 +98,25 @@ def live_pixels(ccd, detector=None):
     live &= ~(((ccd.flags & Flag.SATURATED) != 0) & ~hits)
     for section in _overscan(ccd):
         live[section] = False
+    if sources is not None and sources is not False:
+        live &= ~_on_sources(ccd, sources)
     detector = detector or get_detector(ccd)
     return live if detector is None else live & detector.live(ccd.shape)
 
 
-def live_area(ccd, detector=None):
+def _on_sources(ccd, sources):
+    from ..events import find_sources
+
+    if sources is True:
+        bad = None if ccd.mask is None else np.asarray(ccd.mask, bool) & ~ccd.hits
+        return find_sources(ccd.original, ccd.hits, bad)
+    plane = np.asarray(sources, bool)
+    if plane.shape != ccd.shape:
+        raise ValueError(f"sources have shape {plane.shape}, but the data have shape {ccd.shape}")
+    return plane
+
+
+def live_area(ccd, detector=None, *, sources=None):
     """Area of the pixels that could have shown a hit.
 
     Parameters
@@ -109,6 +125,9 @@ def live_area(ccd, detector=None):
         With flags.
     detector : `~crismis.Detector`, optional
         Otherwise found from the header.
+    sources : bool or ndarray of bool, optional
+        Pixels of stars and galaxies to take out, where hits are harder to find; True finds
+        them (`crismis.events.find_sources`), by default they count as live.
 
     Returns
     -------
@@ -127,7 +146,7 @@ def live_area(ccd, detector=None):
     detector = detector or get_detector(ccd)
     if detector is None:
         return math.nan
-    return float(live_pixels(ccd, detector).sum() * detector.pixel_area)
+    return float(live_pixels(ccd, detector, sources).sum() * detector.pixel_area)
 
 
 def live_time(ccd, detector=None):
@@ -166,7 +185,7 @@ def live_time(ccd, detector=None):
     return exposure + detector.readout_wait, ""
 
 
-def exposure_rate(ccd, *, detector=None, completeness=None):
+def exposure_rate(ccd, *, detector=None, completeness=None, sources=None):
     """Measure the particle rate of one exposure.
 
     Parameters
@@ -177,6 +196,10 @@ def exposure_rate(ccd, *, detector=None, completeness=None):
         Otherwise found from the header.
     completeness : `~crismis.physics.Completeness`, optional
         Efficiency and purity to correct for; without it the rate is that of detected events.
+    sources : bool or ndarray of bool, optional
+        Pixels of stars and galaxies to leave out of the live area, with the events whose
+        centre lies on them; True finds them (`crismis.events.find_sources`). By default they
+        count as live, which is right with a ``completeness`` measured on the whole frame.
 
     Returns
     -------
@@ -199,20 +222,23 @@ def exposure_rate(ccd, *, detector=None, completeness=None):
     if ccd.events is None:
         raise ValueError("events are not set: run crismis.categorize_cosmicrays first")
     detector = detector or get_detector(ccd)
-    area = live_area(ccd, detector)
+    live = live_pixels(ccd, detector, sources)
+    n_live = int(live.sum())
+    area = n_live * detector.pixel_area if detector is not None else math.nan
     seconds, reason = live_time(ccd, detector)
     if math.isnan(area):
         reason = "; ".join(filter(None, ("pixel pitch not known", reason)))
     product = Facts.from_header(ccd.meta).product
     if product:
         area, reason = math.nan, f"no single exposure but a {product} product"
-    names, numbers = np.unique(np.asarray(ccd.events["category"], str), return_counts=True)
+    category = np.asarray(ccd.events["category"], str)
+    if sources is not None and sources is not False:
+        category = category[_centres(ccd.events, live)]
+    names, numbers = np.unique(category, return_counts=True)
     counts = dict(zip(names.tolist(), numbers.tolist(), strict=True))
     n_hits = sum(n for name, n in counts.items() if name in PARTICLES)
     corrections = completeness.corrections() if completeness is not None else {}
     rate, lower, upper = (float(v) for v in poisson_rate(n_hits, area * seconds, **corrections))
-    live = live_pixels(ccd, detector)
-    n_live = int(live.sum())
     n_extended = sum(counts.get(name, 0) for name in _EXTENDED)
     pixel_seconds = n_live * seconds if n_live and seconds > 0 else math.nan
     return ExposureRate(
@@ -228,6 +254,15 @@ def exposure_rate(ccd, *, detector=None, completeness=None):
         extncrs=1e6 * n_extended / pixel_seconds,
         reason=reason,
     )
+
+
+def _centres(events, live):
+    """Whether the centre of each event lies on a live pixel."""
+    y, x = (
+        np.clip(np.rint(u.Quantity(events[f"{axis}_centroid"]).value).astype(int), 0, size - 1)
+        for axis, size in zip("yx", live.shape, strict=True)
+    )
+    return live[y, x]
 
 
 def _overscan(ccd):

@@ -6,7 +6,7 @@ from astropy import units as u
 from astropy.table import QTable
 from numpy.testing import assert_allclose
 
-from crismis import CosmicRayCCDData, Detector, Flag
+from crismis import CosmicRayCCDData, Detector, Flag, categorize_cosmicrays
 from crismis.physics import exposure_rate, live_area, live_time
 
 DETECTOR = Detector("d", pitch=20.0, thickness=15.0, readout_wait=50.0)
@@ -89,3 +89,34 @@ def test_stacked_products_give_no_rate():
 def test_events_are_needed():
     with pytest.raises(ValueError, match="categorize_cosmicrays"):
         exposure_rate(CosmicRayCCDData(np.zeros((9, 9)), unit="adu"))
+
+
+def test_sources_and_the_events_on_them_can_be_left_out():
+    ccd = frame(EXPTIME=100.0)
+    ccd.events["x_centroid"] = [20.0, 60.0, 30.0] * u.pix
+    ccd.events["y_centroid"] = [20.0, 60.0, 30.0] * u.pix
+    sources = np.zeros(ccd.shape, bool)
+    sources[55:65, 55:65] = True
+    assert_allclose(live_area(ccd, DETECTOR, sources=sources), 9300 * 4e-6)
+    result = exposure_rate(ccd, detector=DETECTOR, sources=sources)
+    assert result.n_hits == 1
+    assert_allclose(result.rate, 1 / (9300 * 4e-6 * 150))
+    with pytest.raises(ValueError, match="sources have shape"):
+        live_area(ccd, DETECTOR, sources=sources[1:])
+
+
+def test_rate_is_the_same_with_and_without_the_pixels_on_stars():
+    rng = np.random.default_rng(5)
+    y, x = np.indices((256, 256))
+    image = rng.normal(100, 10, y.shape)
+    for row, column in rng.uniform(0, 256, (30, 2)):
+        image += 4000 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 8)
+    hits = np.zeros(image.shape, bool)
+    hits[tuple(rng.integers(1, 255, (2, 400)))] = True
+    image[hits] += 3000
+    ccd = categorize_cosmicrays(CosmicRayCCDData(image, unit="electron"), crmask=hits)
+    ccd.meta["EXPTIME"] = 100.0
+    everywhere, off = (exposure_rate(ccd, detector=DETECTOR, sources=s) for s in (None, True))
+    assert off.live_area < 0.95 * everywhere.live_area
+    density = [sum(r.counts.values()) / r.live_area for r in (everywhere, off)]
+    assert_allclose(density[1], density[0], rtol=0.05)
