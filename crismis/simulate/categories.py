@@ -8,7 +8,7 @@ import numpy as np
 
 from ..taxonomy import Category
 
-__all__ = ["Shapes", "measure_shapes", "true_categories"]
+__all__ = ["Shapes", "count_prongs", "measure_shapes", "true_categories"]
 
 _SPOT_LENGTH = 2.0
 _DENSE = 600.0
@@ -200,9 +200,7 @@ def true_categories(prints, primaries, traces, volume):
     elongated = shapes.rms_length >= _ELONGATED * shapes.rms_width
     category[dense & elongated] = Category.HEAVY_TRACK
     category[dense & ~elongated] = Category.BLOB
-    category[_count_prongs(primaries, traces, n, volume, _PRONG + 3 * blur) >= 3] = (
-        Category.SPALLATION_STAR
-    )
+    category[count_prongs(primaries, traces, n, volume) >= 3] = Category.SPALLATION_STAR
     category[shapes.n_pixels == 0] = Category.UNKNOWN
     return category
 
@@ -219,10 +217,30 @@ def _spur(prints, primaries, first, volume):
     return extreme_of_events(distance, prints.offsets, np.maximum)
 
 
-def _count_prongs(primaries, traces, n, volume, shortest):
-    """Prongs of each event that an eye can tell apart in projection."""
+def count_prongs(primaries, traces, n, volume):
+    """Count the prongs of each event that an eye can tell apart in projection.
+
+    Parameters
+    ----------
+    primaries : Primaries
+        The particles of the events.
+    traces : Traces
+        What became of them.
+    n : int
+        Number of events.
+    volume : Volume
+        The silicon.
+
+    Returns
+    -------
+    ndarray of int
+        Directions at least 25 degrees apart in which a particle's way through the silicon is,
+        in projection, at least 3 pixels plus three times the diffusion long; 0 for events of
+        fewer than three particles.
+    """
     flat = (traces.end[:, :2] - primaries.position[:, :2]) / np.array(volume.pitch)[::-1]
-    long = np.hypot(*flat.T) >= shortest
+    blur = volume.diffusion.far / min(volume.pitch)
+    long = np.hypot(*flat.T) >= _PRONG + 3 * blur
     angle = np.arctan2(flat[:, 1], flat[:, 0])
     size = np.bincount(primaries.event, minlength=n)
     prongs = np.zeros(n, dtype=int)

@@ -6,7 +6,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from .categories import extreme_of_events, measure_shapes, true_categories
+from .categories import count_prongs, extreme_of_events, measure_shapes, true_categories
 from .particles import mixture
 from .transport import Primaries, deposit
 
@@ -42,9 +42,10 @@ def draw_events(particles, n, volume, rng, *, visible=30.0, target=None):
         (kinetic, of the first particle), ``x_entry``, ``y_entry`` (pixels) and ``z_entry``
         (depth) where it entered or was born, ``inclination`` (from the normal) and
         ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
-        ``delta_reach``, ``prongs``, ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``,
-        ``y_centroid``, ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the
-        pixel of entry where none is visible).
+        ``delta_reach``, ``prongs`` and, of these, ``visible_prongs`` (`count_prongs`),
+        ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``, ``y_centroid``,
+        ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the pixel of entry
+        where none is visible).
 
     Examples
     --------
@@ -109,6 +110,7 @@ def _truth(prints, primaries, traces, volume, names, visible):
             "deposited": np.bincount(primaries.event, traces.deposited, n) / 1e3 * u.keV,
             "delta_reach": traces.delta_reach[first] * u.um,
             "prongs": np.bincount(primaries.event, minlength=n),
+            "visible_prongs": count_prongs(primaries, traces, n, volume),
             "charge": prints.total * u.electron,
             "n_pixels": prints.n_pixels,
             "n_visible": shapes.n_pixels,
