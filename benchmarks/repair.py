@@ -150,8 +150,13 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--size", type=int, default=512)
     options = parser.parse_args()
+    report(measure, SCENES, options)
+
+
+def report(measure, names, options):
+    """Measure every scene with every seed and print the table."""
     rows = {}
-    for name in SCENES:
+    for name in names:
         for seed in range(options.seeds):
             for scene, method, error, pull, seconds in measure(name, seed, options.size):
                 rows.setdefault((scene, method), []).append((error, pull, seconds))

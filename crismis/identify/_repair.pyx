@@ -1,13 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Compiled kernels of repair: each hit from its nearest usable neighbours."""
 
-from libc.math cimport asinh, cosh, exp, log, sinh, sqrt
+from libc.math cimport INFINITY, asinh, cosh, exp, log, sinh, sqrt
 
 cdef enum:
     NEAR = 24
     MANY = 48
 
 cdef double STRETCH = 8.0
+cdef double[4] UNIT_X = [1.0, 0.7071067811865476, 0.0, -0.7071067811865476]
+cdef double[4] UNIT_Y = [0.0, 0.7071067811865476, 1.0, 0.7071067811865476]
 
 
 cdef int gather(
@@ -50,22 +52,98 @@ cdef double middle(double* value, int n) noexcept nogil:
     return 0.5 * (value[n // 2 - 1] + value[n // 2])
 
 
+cdef double weighted_middle(double* value, double* weight, int n) noexcept nogil:
+    """Median of weighted values, interpolated between those beside it; sorts both in place."""
+    cdef double held, heavy, total = 0.0, below = 0.0, last = 0.0, place
+    cdef int i, j
+    for i in range(n):
+        total += weight[i]
+    for i in range(1, n):
+        held = value[i]
+        heavy = weight[i]
+        j = i - 1
+        while j >= 0 and value[j] > held:
+            value[j + 1] = value[j]
+            weight[j + 1] = weight[j]
+            j -= 1
+        value[j + 1] = held
+        weight[j + 1] = heavy
+    for i in range(n):
+        place = below + 0.5 * weight[i]
+        if place >= 0.5 * total:
+            if i == 0:
+                return value[0]
+            return value[i - 1] + (value[i] - value[i - 1]) * (0.5 * total - last) / (place - last)
+        last = place
+        below += weight[i]
+    return value[n - 1]
+
+
+cdef bint steadiest(
+    int n,
+    const double* value,
+    const int* place,
+    const short[:, ::1] offsets,
+    double slope,
+    double floor,
+    double* result,
+) noexcept nogil:
+    """Median along the row, column or diagonal in which the neighbours of both sides agree best.
+
+    Fill the estimate and its variance into ``result``; false without neighbours on both sides.
+    """
+    cdef double[NEAR] line, weight
+    cdef double dy, dx, along, across, centre, scatter, total, squares, best = INFINITY
+    cdef int direction, i, m, before
+    for direction in range(4):
+        m = before = 0
+        total = squares = 0.0
+        for i in range(n):
+            dy = offsets[place[i], 0]
+            dx = offsets[place[i], 1]
+            along = dx * UNIT_X[direction] + dy * UNIT_Y[direction]
+            across = dy * UNIT_X[direction] - dx * UNIT_Y[direction]
+            if -0.75 < across < 0.75 and (along > 0.001 or along < -0.001):
+                line[m] = value[i]
+                weight[m] = 1.0 / (dy * dy + dx * dx) ** 2
+                total += weight[m]
+                squares += weight[m] * weight[m]
+                before += along < 0.0
+                m += 1
+        if m < 3 or before == 0 or before == m:
+            continue
+        centre = weighted_middle(line, weight, m)
+        scatter = 0.0
+        for i in range(m):
+            scatter += weight[i] * (line[i] - centre) ** 2
+        scatter /= total * (1.0 - 1.0 / m)
+        if scatter < best:
+            best = scatter
+            result[0] = centre
+            result[1] = (
+                1.5707963 * max(scatter, floor + slope * max(centre, 0.0)) * squares / total**2
+            )
+    return best < INFINITY
+
+
 def median(
     const float[:, ::1] data,
     const unsigned char[:, ::1] unusable,
     const long long[::1] rows,
     const long long[::1] columns,
     const short[:, ::1] offsets,
+    double flat_limit,
     double slope,
     double floor,
     double[::1] estimate,
     double[::1] variance,
     double[::1] noise,
 ):
-    """Median of the NEAR nearest usable neighbours; NaN where there is none."""
+    """Median of the NEAR nearest usable neighbours; along a line on uneven ground."""
     cdef double[MANY] value
     cdef int[MANY] place
-    cdef double mean, spread
+    cdef double[2] result
+    cdef double mean, spread, level
     cdef Py_ssize_t k
     cdef int i, n
     with nogil:
@@ -80,10 +158,18 @@ def median(
                 mean += value[i] / n
             spread = 0.0
             for i in range(n):
-                spread += (value[i] - mean) ** 2 / n
+                spread += (value[i] - mean) ** 2
+            level = floor + slope * max(mean, 0.0)
+            if spread > level * (n - 1 + flat_limit * sqrt(2.0 * (n - 1))) and steadiest(
+                n, value, place, offsets, slope, floor, result
+            ):
+                estimate[k] = result[0]
+                variance[k] = result[1]
+                noise[k] = floor + slope * max(estimate[k], 0.0)
+                continue
             estimate[k] = middle(value, n)
             noise[k] = floor + slope * max(estimate[k], 0.0)
-            variance[k] = 1.5707963 * max(spread, noise[k]) / n
+            variance[k] = 1.5707963 * max(spread / n, noise[k]) / n
 
 
 cdef bint predict(

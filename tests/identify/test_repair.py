@@ -47,6 +47,17 @@ def test_closer_to_the_scene_than_astroscrappys_ways(bench, name):
         assert ours < theirs
 
 
+@pytest.mark.parametrize("angle", [0, 45, 90, 135])
+def test_the_median_follows_a_line(angle):
+    y, x = np.indices((41, 41)) - 20
+    across = y * np.cos(np.deg2rad(angle)) - x * np.sin(np.deg2rad(angle))
+    scene = 100 + 5000 * np.exp(-(across**2) / 2)
+    hits = (np.abs(y) <= 1) & (np.abs(x) <= 1)
+    image = np.where(hits, 9e4, scene).astype(np.float32)
+    values, _ = repair(image, hits, np.zeros(hits.shape, bool), NOISE, "median")
+    np.testing.assert_allclose(values[4], 5100, rtol=0.05)
+
+
 @pytest.mark.parametrize("name", ["stars", "galaxies", "spectra"])
 @pytest.mark.parametrize("method", ["interpolate", "noise"])
 def test_pulls_have_unit_width(bench, name, method):
