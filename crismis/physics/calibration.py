@@ -43,7 +43,7 @@ class MipCalibration:
     gain: float
 
 
-def calibrate_mip(ccd, *, detector=None, particles="muon", shortest=3.0, n_simulated=4000, seed=0):
+def calibrate_mip(ccd, *, detector=None, particles="muon", shortest=None, n_simulated=4000, seed=0):
     """Compare the Landau peak of through-going particles with what the detector predicts.
 
     Tracks (and spots) that are whole and longer than ``shortest`` pixels are taken; the same
@@ -61,7 +61,8 @@ def calibrate_mip(ccd, *, detector=None, particles="muon", shortest=3.0, n_simul
     particles : str, kind, mapping or sequence, optional
         What flies, see `crismis.simulate.mixture`.
     shortest : float, optional
-        Shortest projected length in pixels.
+        Shortest projected length in pixels; by default that of a track inclined by 45 degrees,
+        but at most 3, so that thin silicon, where long tracks are rare, gives enough of them.
     n_simulated : int, optional
         Simulated events behind the expectation.
     seed : int, optional
@@ -99,6 +100,8 @@ def calibrate_mip(ccd, *, detector=None, particles="muon", shortest=3.0, n_simul
     detector = detector or get_detector(images[0])
     if detector is None or not np.isfinite([detector.pitch, detector.thickness]).all():
         raise ValueError("pitch and thickness of the detector are not known: give detector=")
+    if shortest is None:
+        shortest = min(detector.thickness / (detector.pitch * max(detector.binning)), 3.0)
     measured = np.concatenate([_charge_per_path(image, detector, shortest) for image in images])
     if len(measured) < 20:
         raise ValueError(f"{len(measured)} straight whole tracks are too few; 20 are needed")

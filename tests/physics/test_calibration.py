@@ -27,6 +27,18 @@ def test_landau_peak_is_recovered_to_three_percent(miscalibrated):
     assert_allclose(result.scale, 1 / 1.2, atol=max(4 * result.scale_error, 0.02))
 
 
+def test_thin_silicon_is_as_good():
+    thin = Detector("thin", pitch=15.0, thickness=15.0, gain=1.0, readnoise=4.0, diffusion=4.0)
+    image = simulate_exposure(
+        thin, 100, particles="muon", n_events=800, shape=(800, 800), seed=100, gain=1.2
+    )
+    image.meta["CRGAIN"] = 1.0
+    found = categorize_cosmicrays(image, crmask=image.truth["deposit"] > 12)
+    result = calibrate_mip(found, detector=thin)
+    assert result.n_tracks > 300
+    assert_allclose(result.gain, 1.2, rtol=0.03)
+
+
 def test_several_images_are_pooled(miscalibrated):
     one = calibrate_mip(miscalibrated, detector=DETECTOR, n_simulated=1500)
     two = calibrate_mip([miscalibrated, miscalibrated], detector=DETECTOR, n_simulated=1500)
