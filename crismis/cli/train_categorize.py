@@ -1,4 +1,4 @@
-"""``crismis train categorize``: learn to name events from your own labels."""
+"""``crismis train categorize``: learn to name events from your own labels or simulation."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,14 @@ def categorize(
         typer.Option(
             help="Table with columns file, label, true_category; or .npz with images, labels."
         ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with a table [categorize]: learn from simulation alone."),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for simulated events of --config; OUTPUT.work by default."),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write.")] = Path(
         "categorize.crm"
@@ -36,13 +44,15 @@ def categorize(
     folder: Annotated[Path, typer.Option(help="Where --export writes.")] = Path("labels"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ):
-    """Learn categories from labelled events, or export events to label."""
+    """Learn categories from labelled or simulated events, or export events to label."""
     from ..learning import categorize as learning
 
     try:
         if export:
             table = learning.export_labelling_sheets(export, folder)
             outcome = {"events": len(table), "table": str(folder / "labels.ecsv")}
+        elif config:
+            outcome = _simulate(learning, config, output, work)
         else:
             outcome = _train(learning, labels, output, column, simulated, unknown_below, seed)
     except (ValueError, OSError) as error:
@@ -55,9 +65,24 @@ def categorize(
             typer.echo(f"{name}: {value}")
 
 
+def _simulate(learning, config, output, work):
+    def report(sentence):
+        typer.echo(sentence, err=True)
+
+    model = learning.fit_on_simulation(
+        learning.CategorizeConfig.load(config),
+        folder=output.with_suffix(".work") if work is None else work,
+        report=report,
+    )
+    return _save(model, output)
+
+
 def _train(learning, labels, output, column, simulated, unknown_below, seed):
     if labels is None:
-        raise typer.BadParameter("give --labels TABLE, or --export IMAGE to make one to fill in")
+        raise typer.BadParameter(
+            "give --labels TABLE, or --export IMAGE to make one to fill in, or --config FILE "
+            "to learn from simulation"
+        )
     if labels.suffix == ".npz":
         labelled = learning.labels_from_cutouts(labels)
     else:
@@ -67,6 +92,10 @@ def _train(learning, labels, output, column, simulated, unknown_below, seed):
     model = learning.fit_classifier(
         labelled, name=output.stem, unknown_below=unknown_below, seed=seed, notes=str(labels.name)
     )
+    return _save(model, output)
+
+
+def _save(model, output):
     model.save(output)
     return {
         "model": str(output),

@@ -19,17 +19,23 @@ LEVEL_FEATURES = (
     "even_parabola_gain", "even_cubic_gain",
     "detour", "straightness", "deviation", "relative_deviation", "turn", "path",
     "branch_1", "branch_2", "branch_3", "branch_place", "branch_angle", "half_width",
-    "imbalance", "unevenness", "root_charge", "parts", "second_part",
+    "imbalance", "unevenness", "root_charge",
+    "breadth", "branch_margin_1", "branch_margin_2", "through", "through_deviation", "spare_arm",
+    "spare_distance", "stem", "spare_contrast", "root_gap", "cross_deviation",
+    "second_distance", "ridge_peak", "ridge_floor", "solidity", "holes",
+    "parts", "second_part",
 )
 """Names of what `level_descriptors` measures at each level."""
 
-DEF N_FEATURES = 35
+DEF N_FEATURES = 51
 DEF STEP = 12
 DEF DIAGONAL = 17
 DEF MAX_LAYERS = 512
 DEF BLOCK = 256
 DEF FLAT = 0.0833333333333333
 DEF SOFT = 0.02
+DEF SHORTEST_BRANCH = 2.0
+DEF MAIN = 1
 
 
 cdef float select(float* values, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
@@ -173,6 +179,9 @@ cdef struct Scratch:
     int* x
     double* q
     double* glow
+    double* ridge_y
+    double* ridge_x
+    float* values
     int n
     int* queue
     unsigned char* queued
@@ -181,6 +190,11 @@ cdef struct Scratch:
     int* from_path
     unsigned char* on_path
     int* component
+
+
+cdef struct Arm:
+    int end
+    int root
 
 
 cdef void spread_distance(Scratch* s, int* distance, int n_sources) noexcept nogil:
@@ -226,11 +240,12 @@ cdef int distances_from(Scratch* s, int source, int* distance) noexcept nogil:
     return best
 
 
-cdef int walk_back(Scratch* s, int end, int* distance) noexcept nogil:
+cdef int walk_back(Scratch* s, int end, int* distance, unsigned char mark) noexcept nogil:
     """Mark the brightest shortest way from a pixel down to distance 0; return where it ends."""
     cdef int i = end, j, dy, dx, best
     while True:
-        s.on_path[i] = 1
+        if s.on_path[i] == 0:
+            s.on_path[i] = mark
         if distance[i] <= 0:
             return i
         best = -1
@@ -409,7 +424,9 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
     cdef double layer_x[MAX_LAYERS]
     cdef double total = 0.0, x0 = 0.0, y0 = 0.0, near = 1e30, d, straight, arc, chord, deviation
     cdef double ay, ax, by, bx, turn, head, tail, mean, square, path_q, vy, vx, wy, wx, norm
-    cdef int i, k, source = 0, a, b, c, dy, dx, n_layers, used, length, place, n_path, branch, root
+    cdef int i, k, source = 0, a, b, c, dy, dx, n_layers, used, length, n_path, branch, root
+    cdef int n_arms = 0
+    cdef Arm arms[3]
     cdef long long t
     for i in range(s.n):
         total += s.q[i]
@@ -473,7 +490,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
         out[4] = turn
 
     memset(s.on_path, 0, s.n)
-    walk_back(s, b, s.from_start)
+    walk_back(s, b, s.from_start, MAIN)
     n_path = 0
     mean = square = 0.0
     for i in range(s.n):
@@ -486,6 +503,8 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
             square += s.q[i] * s.q[i]
     mean /= n_path
     out[13] = sqrt(max(square / n_path - mean * mean, 0.0)) / mean if mean > 0 else 0.0
+    out[15] = <double>s.n / n_path
+    compare_ridge(s, n_path, out + 27)
     out[6] = out[7] = out[8] = out[9] = out[10] = out[14] = 0.0
     for branch in range(3):
         spread_distance(s, s.from_path, n_path)
@@ -502,7 +521,9 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
         out[6 + branch] = <double>s.from_path[c] / STEP
         if s.from_path[c] == 0:
             break
-        root = walk_back(s, c, s.from_path)
+        root = walk_back(s, c, s.from_path, MAIN + 1 + branch)
+        arms[branch].end, arms[branch].root = c, root
+        n_arms += 1
         if branch == 0:
             out[14] = log(s.q[root] / max(mean, 1e-30))
             out[9] = <double>min(s.from_start[root], s.from_end[root]) / length if length else 0.0
@@ -517,6 +538,186 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
                 s.from_path[i] = 0
                 s.queue[n_path] = i
                 n_path += 1
+    out[16] = out[6] - SHORTEST_BRANCH - out[15] / 2
+    out[17] = out[7] - SHORTEST_BRANCH - out[15] / 2
+    compare_arms(s, a, b, arms, n_arms, out + 18)
+
+
+cdef void compare_ridge(Scratch* s, int n, float* out) noexcept nogil:
+    """Brightest and faintest part of the way, as logarithms of the ratio to its median."""
+    cdef int k
+    cdef float middle, highest = 0.0
+    for k in range(n):
+        s.values[k] = <float>s.glow[s.queue[k]]
+        highest = max(highest, s.values[k])
+    middle = select(s.values, n, n // 2)
+    out[0] = log(highest / middle)
+    out[1] = log(middle / select(s.values, n, n // 10))
+
+
+cdef void set_ridge(Scratch* s) noexcept nogil:
+    """Centre of charge around each pixel of the ways: where the ridge is between pixels."""
+    cdef int i, j, dy, dx
+    cdef double total
+    for i in range(s.n):
+        if s.on_path[i] == 0:
+            continue
+        total = 0.0
+        s.ridge_y[i] = s.ridge_x[i] = 0.0
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                j = s.grid[s.cell[i] + dy * s.width + dx] - 1
+                if j >= 0:
+                    total += s.q[j]
+                    s.ridge_y[i] += s.q[j] * dy
+                    s.ridge_x[i] += s.q[j] * dx
+        s.ridge_y[i] = s.y[i] + s.ridge_y[i] / total
+        s.ridge_x[i] = s.x[i] + s.ridge_x[i] / total
+
+
+cdef double apart(Scratch* s, int i, int j) noexcept nogil:
+    """Distance of two ridge points."""
+    cdef double dy = s.ridge_y[i] - s.ridge_y[j], dx = s.ridge_x[i] - s.ridge_x[j]
+    return sqrt(dy * dy + dx * dx)
+
+
+cdef double beside(Scratch* s, int i, int p, int q) noexcept nogil:
+    """Signed distance of a ridge point from the line through two others."""
+    cdef double vy = s.ridge_y[q] - s.ridge_y[p], vx = s.ridge_x[q] - s.ridge_x[p]
+    cdef double wy = s.ridge_y[i] - s.ridge_y[p], wx = s.ridge_x[i] - s.ridge_x[p]
+    return (wx * vy - wy * vx) / max(sqrt(vy * vy + vx * vx), 0.5)
+
+
+cdef double rms_beside_line(double* first, double* second) noexcept nogil:
+    """Root mean square distance of the points of two arms from the line that fits them best."""
+    cdef double m[6]
+    cdef double yy, xx, xy
+    cdef int k
+    for k in range(6):
+        m[k] = first[k] + second[k]
+    for k in range(1, 6):
+        m[k] /= m[0]
+    yy, xx, xy = m[3] - m[1] * m[1], m[4] - m[2] * m[2], m[5] - m[1] * m[2]
+    return sqrt(max(0.5 * (yy + xx - sqrt((yy - xx) * (yy - xx) + 4 * xy * xy)), 0.0))
+
+
+cdef void compare_arms(Scratch* s, int a, int b, Arm* arms, int n_arms, float* out) noexcept nogil:
+    """Which two of three arms go straight through, and how the others leave them.
+
+    Of the main way's two parts and its longest branch, the pair with the best length less
+    sixteen times its deviation (rms) is the way through, the third arm is spare.
+    """
+    cdef int ends[3]
+    cdef double moments[3][6]
+    cdef double charge[3]
+    cdef double score, best = -1e30, chord, d, straying, gap, deviation = 0.0
+    cdef int i, k, side, p, q, root, spare = 2
+    set_ridge(s)
+    for k in range(9):
+        out[k] = 0.0
+    ends[0], ends[1] = a, b
+    ends[2] = arms[0].end if n_arms else b
+    root = arms[0].root if n_arms else b
+    for side in range(3):
+        charge[side] = 0.0
+        for k in range(6):
+            moments[side][k] = 0.0
+    for i in range(s.n):
+        if s.on_path[i] == MAIN:
+            side = 0 if s.from_start[i] <= s.from_start[root] else 1
+        elif s.on_path[i] == MAIN + 1:
+            side = 2
+        else:
+            continue
+        charge[side] += s.q[i]
+        moments[side][0] += 1.0
+        moments[side][1] += s.ridge_y[i]
+        moments[side][2] += s.ridge_x[i]
+        moments[side][3] += s.ridge_y[i] * s.ridge_y[i]
+        moments[side][4] += s.ridge_x[i] * s.ridge_x[i]
+        moments[side][5] += s.ridge_y[i] * s.ridge_x[i]
+    for k in range(0 if n_arms else 2, 3):
+        p, q = (k + 1) % 3, (k + 2) % 3
+        d = rms_beside_line(moments[p], moments[q])
+        score = apart(s, ends[p], ends[q]) - 16 * d
+        if score > best + 1e-6:
+            best, spare, deviation = score, k, d
+    p, q = ends[(spare + 1) % 3], ends[(spare + 2) % 3]
+    chord = apart(s, p, q)
+    out[0] = log(1.0 + chord)
+    out[1] = deviation
+    if n_arms == 0:
+        return
+    gap = beside(s, ends[spare], p, q)
+    out[2] = apart(s, ends[spare], root)
+    out[3] = fabs(gap)
+    out[4] = min(apart(s, root, p), apart(s, root, q))
+    k, side = (spare + 1) % 3, (spare + 2) % 3
+    d = (charge[k] + charge[side]) / (moments[k][0] + moments[side][0])
+    out[5] = log(charge[spare] / moments[spare][0] / d) if moments[spare][0] else 0.0
+    if n_arms == 1:
+        return
+    out[6] = apart(s, root, arms[1].root)
+    straying = fabs(beside(s, root, arms[0].end, arms[1].end))
+    out[7] = max(straying, fabs(beside(s, arms[1].root, arms[0].end, arms[1].end)))
+    d = beside(s, arms[1].end, p, q)
+    out[8] = d if gap > 0 else -d
+
+
+cdef double turned(int oy, int ox, int ay, int ax, int by, int bx) noexcept nogil:
+    return <double>(ax - ox) * (by - oy) - <double>(ay - oy) * (bx - ox)
+
+
+cdef void measure_hull(Scratch* s, float* out) noexcept nogil:
+    """Share of its convex hull that the event fills, and its holes.
+
+    Corners of pixels are joined by Andrew's monotone chain, rows first; the pixels are in
+    order of rows. Components less holes are vertices less edges plus faces of the pixels.
+    """
+    cdef int side, i, k, y, n = 0, dy, dx, corner, shared
+    cdef int* hull_y = s.queue
+    cdef int* hull_x = s.component
+    cdef double area = 0.0, euler = 0.0
+    for side in range(2):
+        n = 0
+        for i in range(s.n):
+            y = s.y[i]
+            # The leftmost (rightmost) pixel of a row has the corners that matter.
+            if side == 0 and i and s.y[i - 1] == y:
+                continue
+            if side and i + 1 < s.n and s.y[i + 1] == y:
+                continue
+            for corner in range(2):
+                hull_y[n], hull_x[n] = y + corner, s.x[i] + side
+                n += 1
+                while n > 2 and (
+                    turned(hull_y[n - 3], hull_x[n - 3], hull_y[n - 2], hull_x[n - 2],
+                           hull_y[n - 1], hull_x[n - 1]) * (1 if side else -1) <= 0
+                ):
+                    hull_y[n - 2], hull_x[n - 2] = hull_y[n - 1], hull_x[n - 1]
+                    n -= 1
+        for k in range(1, n):
+            area += (
+                (1 if side else -1)
+                * 0.5 * (hull_x[k] + hull_x[k - 1]) * (hull_y[k] - hull_y[k - 1])
+            )
+    out[0] = s.n / area
+    for i in range(s.n):
+        euler += 1.0
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                if (dy == 0) == (dx == 0):
+                    continue
+                # An edge belongs to one or two pixels.
+                euler -= 0.5 if s.grid[s.cell[i] + dy * s.width + dx] else 1.0
+        for dy in range(-1, 2, 2):
+            for dx in range(-1, 2, 2):
+                shared = 1
+                shared += s.grid[s.cell[i] + dy * s.width] != 0
+                shared += s.grid[s.cell[i] + dx] != 0
+                shared += s.grid[s.cell[i] + dy * s.width + dx] != 0
+                euler += 1.0 / shared
+    out[1] = log(2.0 - euler)
 
 
 cdef void describe_level(Scratch* s, float* out) noexcept nogil:
@@ -525,17 +726,22 @@ cdef void describe_level(Scratch* s, float* out) noexcept nogil:
     fit_shape(s, False, out)
     fit_shape(s, True, out + 11)
     trace_curve(s, out + 18)
+    measure_hull(s, out + 47)
 
 
 def level_descriptors(
-    const float[::1] excess, const int[::1] y, const int[::1] x, const long long[::1] starts
+    const float[::1] excess,
+    const int[::1] y,
+    const int[::1] x,
+    const long long[::1] starts,
+    int n_levels,
 ):
-    """Describe the brightest connected part of each event above each of `LEVELS`.
+    """Describe the brightest connected part of each event above the first of `LEVELS`.
 
     Returns an array of shape (n_events, n_levels, n_features); see `LEVEL_FEATURES`.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
-    cdef int n_levels = len(LEVELS), level, before = 0, i, y0, y1, x0, x1
+    cdef int level, before = 0, i, y0, y1, x0, x1
     cdef double peak
     cdef double[::1] levels = np.array(LEVELS)
     result = np.zeros((n_events, n_levels, N_FEATURES), dtype=np.float32)
@@ -552,15 +758,18 @@ def level_descriptors(
         area = max(area, <Py_ssize_t>(y1 - y0 + 3) * (x1 - x0 + 3))
         most = max(most, starts[e + 1] - starts[e])
     cdef int[::1] grid = np.zeros(max(area, 1), dtype=np.int32)
-    cdef int[:, ::1] whole = np.empty((8, max(most, 1)), dtype=np.int32)
-    cdef double[:, ::1] charge = np.empty((2, max(most, 1)))
+    # The hull has at most two corners per pixel.
+    cdef int[:, ::1] whole = np.empty((8, 2 * max(most, 1) + 2), dtype=np.int32)
+    cdef double[:, ::1] charge = np.empty((4, max(most, 1)))
+    cdef float[::1] values = np.empty(max(most, 1), dtype=np.float32)
     cdef unsigned char[:, ::1] marks = np.empty((2, max(most, 1)), dtype=np.uint8)
     cdef Scratch s
     s.grid = &grid[0]
     s.cell, s.y, s.x, s.queue = &whole[0, 0], &whole[1, 0], &whole[2, 0], &whole[3, 0]
     s.from_start, s.from_end, s.from_path = &whole[4, 0], &whole[5, 0], &whole[6, 0]
     s.component = &whole[7, 0]
-    s.q, s.glow = &charge[0, 0], &charge[1, 0]
+    s.q, s.glow, s.ridge_y, s.ridge_x = &charge[0, 0], &charge[1, 0], &charge[2, 0], &charge[3, 0]
+    s.values = &values[0]
     s.queued, s.on_path = &marks[0, 0], &marks[1, 0]
     with nogil:
         for e in range(n_events):

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._kernels import LEVEL_FEATURES, level_descriptors, ring_statistics
+from ._kernels import LEVEL_FEATURES, LEVELS, level_descriptors, ring_statistics
 from .footprints import Footprints
 
 __all__ = ["measure"]
 
-SHORTEST_BRANCH = 2.5
-"""Pixels, beyond the width of the event, from which a branch is no roughness of its edge."""
+SHORTEST_BRANCH = 2.0
+"""Pixels by which a branch must end outside the edge of the event, or it is roughness."""
+N_LEVELS = len(LEVELS)
 RING = (1, 4)
 """Local background: pixels farther than 1 and not farther than 4 pixels from the event."""
 
@@ -52,8 +53,9 @@ def measure(labels, data, *, bad=None, probability=None):
         the charge along the orientation, 0 and 1.8 for an even line;
         ``straightness``: distance of the ends over the length of the way between them, through
         the centres of charge of layers 1.5 pixels thick; ``n_branches``: ways that leave it, at
-        most three, longer than 2.5 pixels and twice the mean distance of pixels from the
-        skeleton; ``n_prongs``: ends of the skeleton, 2 for a plain track, 0 for one or two pixels;
+        most three, and end more than 2 pixels outside its edge, which is half as many pixels
+        away as the event has per pixel of the way; ``n_prongs``: ends of the skeleton, 2 for a
+        plain track, 0 for one or two pixels;
 
         ``probability``: mean over the pixels, NaN without probabilities;
 
@@ -86,7 +88,7 @@ def measure(labels, data, *, bad=None, probability=None):
     >>> float(event["charge"][0]), float(event["length"][0]), float(event["anisotropy"][0])
     (1000.0, 10.0, 1.0)
     """
-    return measure_events(labels, data, bad=bad, probability=probability).columns
+    return measure_events(labels, data, bad=bad, probability=probability, n_levels=1).columns
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Events:
     columns: dict
 
 
-def measure_events(labels, data, *, bad=None, probability=None):
+def measure_events(labels, data, *, bad=None, probability=None, n_levels=N_LEVELS):
     """Measure as `measure` does and keep the pixels, for descriptions that need them.
 
     Examples
@@ -139,7 +141,9 @@ def measure_events(labels, data, *, bad=None, probability=None):
     around = _surroundings(pixels, values, labels, unusable)
     excess = data[pixels.y, pixels.x].astype(float) - pixels.spread(around["background"])
     excess[unusable[pixels.y, pixels.x]] = 0.0
-    levels = level_descriptors(excess.astype(np.float32), pixels.y, pixels.x, pixels.starts)
+    levels = level_descriptors(
+        excess.astype(np.float32), pixels.y, pixels.x, pixels.starts, n_levels
+    )
     columns = measure_footprints(pixels, excess) | _skeleton(pixels, levels[:, 0])
     columns["probability"] = _mean_probability(pixels, probability)
     return Events(pixels, excess, levels, columns | around)
@@ -225,8 +229,8 @@ def _along(pixels, weight, u, v):
 def _skeleton(pixels, level):
     """Straightness and prongs of the way through each event."""
     branches = level[:, [LEVEL_FEATURES.index(f"branch_{k}") for k in (1, 2, 3)]]
-    thick = level[:, [LEVEL_FEATURES.index("half_width")]]
-    n_branches = np.count_nonzero(branches > SHORTEST_BRANCH + 2 * thick, axis=1)
+    edge = level[:, [LEVEL_FEATURES.index("breadth")]] / 2
+    n_branches = np.count_nonzero(branches > SHORTEST_BRANCH + edge, axis=1)
     return {
         "straightness": level[:, LEVEL_FEATURES.index("straightness")].astype(float),
         "n_branches": n_branches,

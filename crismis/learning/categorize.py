@@ -19,6 +19,7 @@ from ..taxonomy import Category
 from .trees import flatten_trees
 
 __all__ = [
+    "CategorizeConfig",
     "LabelledEvents",
     "add_simulated",
     "coverage_curve",
@@ -31,12 +32,54 @@ __all__ = [
     "labels_from_table",
 ]
 
-ITERATIONS = 150
-UNKNOWN_BELOW = 0.4
+BLOCK = 100
 _RARE = ("heavy_track", "blob", "spallation_star", "blend")
 LABEL_COLUMN = "true_category"
 ENOUGH = 5
 """Fewest labelled events per category that training accepts."""
+
+
+@dataclass(frozen=True)
+class CategorizeConfig:
+    """All that determines a classifier that is learned from simulation.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    seed : int
+    images : int
+        Simulated images, see `~crismis.learning.event_samples.simulate_events`.
+    iterations : int
+        Rounds of boosting.
+    unknown_below : float
+        Probability below which the classifier abstains.
+    """
+
+    name: str = "categorize"
+    seed: int = 7
+    images: int = 1000
+    iterations: int = 150
+    unknown_below: float = 0.4
+
+    @classmethod
+    def load(cls, path):
+        """Read the table ``[categorize]`` of a TOML file.
+
+        Raises
+        ------
+        ValueError
+            If the table is missing or has a key that is none of the parameters.
+        """
+        import tomllib
+
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        if "categorize" not in content:
+            raise ValueError(f"{path}: has no table [categorize]")
+        strange = set(content["categorize"]) - set(cls.__dataclass_fields__)
+        if strange:
+            raise ValueError(f"{path}: [categorize] does not know {', '.join(sorted(strange))}")
+        return cls(**content["categorize"])
 
 
 @dataclass(frozen=True)
@@ -192,19 +235,16 @@ def _held_out(estimator, features, category, weights, calibrate_on, seed):
     return probability, category
 
 
-def fit_on_simulation(n_images=1200, *, seed=1, name="categorize", sample=None):
+def fit_on_simulation(config=None, *, folder=None, report=None):
     """Train the general classifier, the way the shipped one was made.
 
     Parameters
     ----------
-    n_images : int
-        Simulated images, see `~crismis.learning.event_samples.simulate_events`; a tenth of
-        them calibrates.
-    seed : int
-    name : str
-        Name in the model card.
-    sample : EventSample, optional
-        Events simulated before, instead of new ones.
+    config : CategorizeConfig, optional
+    folder : path-like, optional
+        Simulated events are kept in it by hundreds of images, so that a stopped run goes on.
+    report : callable, optional
+        Called with a sentence at each step.
 
     Returns
     -------
@@ -212,50 +252,79 @@ def fit_on_simulation(n_images=1200, *, seed=1, name="categorize", sample=None):
 
     Notes
     -----
-    Rare categories are drawn far more often than nature does. Where the detector is unknown,
-    so that a heavy ion can hardly be told from a muon in a thicker chip, this would make ions
-    of muons; there ions, nuclear interactions and blends weigh a sixth.
+    A tenth of the events calibrates. Rare categories are drawn far more often than nature does.
+    Where the detector is unknown, so that a heavy ion can hardly be told from a muon in a
+    thicker chip, this would make ions of muons; there ions, nuclear interactions and blends
+    weigh a sixth.
 
     Examples
     --------
     >>> import dataclasses
     >>> import numpy as np
-    >>> from crismis.learning.categorize import fit_on_simulation
+    >>> from crismis.learning.categorize import CategorizeConfig, fit_on_simulation
     >>> from crismis.learning.event_samples import simulate_events
     >>> sample = simulate_events(6, seed=1)
     >>> few = np.isin(sample.category, ["spot", "track"])
     >>> columns = {name: value[few] for name, value in vars(sample).items()}
-    >>> model = fit_on_simulation(sample=dataclasses.replace(sample, **columns))
+    >>> sample = dataclasses.replace(sample, **columns)
+    >>> model = fit_on_simulation(CategorizeConfig(iterations=20), sample=sample)
     >>> print(model.classes_)
     ['spot' 'track']
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    from .event_samples import simulate_events
-
-    if sample is None:
-        sample = simulate_events(n_images, seed=seed)
+    config = CategorizeConfig() if config is None else config
+    report = report or (lambda sentence: None)
+    sample = _simulated(config, folder, report)
     first = np.arange(len(sample)) < 0.9 * len(sample)
     parts = [LabelledEvents(sample.features[p], sample.category[p]) for p in (first, ~first)]
     names, kind, count = np.unique(sample.category, return_inverse=True, return_counts=True)
     weights = np.sqrt(count.mean() / count)[kind]
     weights[~sample.known & np.isin(sample.category, _RARE)] /= 6
-    return fit_classifier(
+    model = fit_classifier(
         parts[0],
-        name=name,
+        name=config.name,
         estimator=HistGradientBoostingClassifier(
-            max_iter=ITERATIONS,
+            max_iter=config.iterations,
             learning_rate=0.1,
             l2_regularization=1.0,
             max_features=0.3,
             early_stopping=False,
-            random_state=seed,
+            random_state=config.seed,
         ),
         weights=weights[first],
         calibrate_on=parts[1],
-        unknown_below=UNKNOWN_BELOW,
+        unknown_below=config.unknown_below,
         notes=f"simulated events of {len(names)} categories, cameras drawn at random",
     )
+    told = ", ".join(f"{n} {c}" for n, c in zip(names, count, strict=True))
+    report(f"{len(sample)} events: {told}")
+    report(
+        f"fitted {config.iterations} rounds; accuracy on the calibrating tenth, events of one "
+        f"pixel included: {model.card['held_out_accuracy']:.4f}"
+    )
+    return model
+
+
+def _simulated(config, folder, report):
+    """Events of the configuration, by blocks that depend on the seed and their number only."""
+    from .event_samples import EventSample, simulate_events
+
+    parts = []
+    for block in range(-(-config.images // BLOCK)):
+        path = folder and Path(folder) / f"events-{config.seed}-{block:03d}.npz"
+        if path and path.exists():
+            with np.load(path, allow_pickle=False) as kept:
+                part = EventSample(**{name: kept[name] for name in kept.files})
+        else:
+            n_images = min(BLOCK, config.images - BLOCK * block)
+            part = simulate_events(n_images, seed=np.random.default_rng([config.seed, block]))
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.savez(path, **vars(part))
+        report(f"block {block}: {len(part)} events")
+        parts.append(part)
+    return EventSample.join(parts)
 
 
 def add_simulated(labelled, n_images, *, seed=0):

@@ -9,12 +9,13 @@ from scipy.special import ndtr
 from ..detectors import Detector
 from ..events import Footprints, describe, measure_events, relative_stopping, segment
 from ..events._kernels import LEVEL_FEATURES, level_descriptors
-from ..events.measure import measure_footprints
+from ..events.measure import SHORTEST_BRANCH, measure_footprints
 from ..simulate import simulate_stamps
 from ..taxonomy import ARTEFACTS, Category
 
 __all__ = [
     "Camera",
+    "Deposit",
     "EventSample",
     "draw_camera",
     "observed_category",
@@ -42,10 +43,10 @@ PARTICLES = {
 }
 """Shares of kinds of particles: rare ones are drawn far more often than nature does."""
 
-_WANTED = {"delta_ray_track": 4.0, "worm": 2.0, "heavy_track": 0.4, "spallation_star": 1.5}
+_WANTED = {"delta_ray_track": 10.0, "worm": 2.0, "heavy_track": 0.4, "spallation_star": 1.5}
 _BOX = ("bbox_ymin", "bbox_ymax", "bbox_xmin", "bbox_xmax")
 ARTEFACT_SHARE = 0.35
-BLEND_SHARE = 0.12
+BLEND_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -328,6 +329,7 @@ def _paint(camera, particles, rng):
         particles=particles,
         seed=rng,
         visible=camera.grow_level * camera.noise,
+        repulsion=True,
     )
     visible = iter(_even_choice(truth, rng))
     for number, (y, x) in enumerate(cells):
@@ -366,19 +368,13 @@ def _put(canvas, prints, truth, event, y, x):
     )
     rows, columns = rows + shift[0], columns + shift[1]
     start = (truth["y_entry"][event].value + shift[0], truth["x_entry"][event].value + shift[1])
-    canvas.add(
-        "particle",
-        rows,
-        columns,
-        charge.astype(float),
-        truth=_Particle(
-            str(truth["kind"][event]),
-            start,
-            np.deg2rad(truth["azimuth"][event].value),
-            float(truth["charge"][event].value),
-            float(truth["path_length"][event].value),
-        ),
-    )
+    facts = {
+        "kind": str(truth["kind"][event]),
+        "entry": start,
+        "charge": float(truth["charge"][event].value),
+        "path": float(truth["path_length"][event].value),
+    }
+    canvas.add("particle", rows, columns, charge.astype(float), truth=facts)
     return rows, columns
 
 
@@ -419,7 +415,7 @@ def _find_hits(camera, canvas, signal, rng):
 
 
 def _true_labels(labels, events, canvas, camera, gain):
-    """Category of each event by who owns its charge, empty where nobody can say."""
+    """Category of each event by what can be seen of it, empty where nobody can say."""
     flat, who, electrons = (np.concatenate(part) for part in zip(*canvas.parts, strict=True))
     n_objects, n_events = len(canvas.names), len(events.pixels)
     names = np.array(canvas.names)
@@ -428,27 +424,25 @@ def _true_labels(labels, events, canvas, camera, gain):
     key = event[inside] * n_objects + who[inside]
     share = np.bincount(key, electrons[inside], n_events * n_objects)
     share = share.reshape(n_events, -1)
-    visible_charge = 0.5 * camera.grow_level * camera.noise
     order = np.argsort(share, axis=1)
     rows = np.arange(n_events)
     first, second = order[:, -1], order[:, -2]
     visible = np.bincount(who, np.maximum(electrons, 0) * canvas.allowed.ravel()[flat], n_objects)
     truth = names[first].astype("<U15")
-    owned = np.flatnonzero(inside & (who == first[np.minimum(event, n_events - 1)]))
+    particle = (truth == "particle")[np.minimum(event, n_events - 1)]
+    owned = np.flatnonzero(inside & particle)
     owned = owned[np.argsort(event[owned], kind="stable")]
     bounds = np.searchsorted(event[owned], np.arange(n_events + 1))
     for number in np.flatnonzero(truth == "particle"):
         mine = owned[bounds[number] : bounds[number + 1]]
-        y, x = np.divmod(flat[mine], FIELD)
-        particle = canvas.truth[first[number]]
-        truth[number] = observed_category(y, x, electrons[mine], particle, camera)
+        deposits = [
+            Deposit(*np.divmod(flat[own], FIELD), electrons[own], **canvas.truth[k])
+            for k in (first[number], second[number])
+            if canvas.truth[k] and len(own := mine[who[mine] == k])
+        ]
+        truth[number] = observed_category(deposits, camera)
     artefact = np.isin(names, list(ARTEFACTS))
     joined = share[rows, second] > 0.05 * share[rows, first]
-    for number in np.flatnonzero(joined & ~artefact[first] & ~artefact[second]):
-        mine = np.flatnonzero(inside & (event == number) & (electrons > visible_charge))
-        truth[number] = _overlap(
-            flat[mine], who[mine], first[number], second[number], truth[number]
-        )
     unclear = joined & (artefact[first] | artefact[second])
     fragment = share[rows, first] < 0.6 * visible[first]
     faint = share[rows, first] < 0.5 * np.abs(events.columns["charge"]) / gain
@@ -456,44 +450,67 @@ def _true_labels(labels, events, canvas, camera, gain):
     return truth
 
 
-def _overlap(flat, who, first, second, alone):
-    """Name of two overlapping particles: a blend only if each has visible pixels of its own."""
-    own, other = set(flat[who == first].tolist()), set(flat[who == second].tolist())
-    apart = min(len(own - other), len(other - own))
-    if apart < 3:
-        return alone
-    return Category.BLEND.value if apart >= max(4, 0.2 * len(own | other)) else ""
-
-
 @dataclass(frozen=True)
-class _Particle:
-    """What the transport knows of an event: kind, entry, direction, electrons, path."""
+class Deposit:
+    """What one particle left in the pixels of an event, and what the transport knows of it.
 
+    Parameters
+    ----------
+    y, x : ndarray of int, shape (n_pixels,)
+        Pixels of the event, each once.
+    electrons : ndarray, shape (n_pixels,)
+        Charge without noise in each.
+    kind : str
+        Kind of particle, see `~crismis.simulate.mixture`.
+    entry : tuple of float
+        Row and column where it entered, interacted or was born.
+    charge : float
+        Electrons of the whole particle, outside the event as well.
+    path : float
+        Micrometres that it flew in silicon.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    electrons: np.ndarray
     kind: str
     entry: tuple
-    azimuth: float
     charge: float
     path: float
 
 
-def observed_category(rows, columns, electrons, particle, camera):
-    """Category of the noise-free charge that a particle left in the pixels of its event.
+def observed_category(deposits, camera):
+    """Name an event after what can be seen of its charge, were there no noise.
 
-    The rules, first match wins:
+    A pixel is visible if its charge is at least half the least that makes a hit, and belongs
+    to the particle that left most of it. A branch, measured as ``n_branches`` of
+    `crismis.events.measure`, is visible if it ends more than 2 pixels outside the edge of
+    the event. The rules, first match wins:
 
+    ``blend``
+        Two particles, one of which goes on at both sides of the other for 4 pixels or more
+        each, so that two or more branches are visible, or with the other ten times as bright
+        (median of the pixels owned); or a star and a particle that owns a fifth of the event
+        and stays outside the circle on which the star's prongs are counted.
+
+        Two particles without such a sign, end to end, as a spur, or one on top of the other,
+        look like one and get the name of what they look like.
     ``spallation_star``
-        A nuclear interaction of which three or more prongs are apart on a circle round the
-        vertex of 4 pixels plus 1.5 times the blur.
+        An event with a visible branch, of which three or more prongs are apart on a circle
+        round the vertex of a nuclear interaction; its radius is 4 pixels plus half the
+        breadth of the event.
     ``unknown``
         A nuclear interaction with fewer prongs that does not look like one particle.
     ``blob``, ``heavy_track``
         Dense (600 electrons per micrometre, six times minimum ionization, and 30000 in
-        all) and wide (9 pixels or more); round, or longer than wide by half.
+        all) and wide (9 pixels or more); a blob if the charge is not longer than wide by
+        half (rms), whatever thread a delta ray adds.
     ``spot``
         Round: not longer than wide by half (rms), straight, and without arms.
     ``delta_ray_track``
-        Two or more pixels farther than 2 pixels plus three times the blur from the straight
-        path, on an arm longer than 2 pixels plus the blur.
+        A straight way (rms 0.6 pixel or 3 % of its length) and a visible branch off it that
+        leaves it more than 1 pixel plus half the breadth from either end. Where it leaves
+        nearer to an end, the event looks bent.
     ``worm``
         Strays from a straight line by more than 0.9 pixel and a twentieth of its length.
     ``track``
@@ -501,13 +518,8 @@ def observed_category(rows, columns, electrons, particle, camera):
 
     Parameters
     ----------
-    rows, columns : ndarray of int, shape (n_pixels,)
-        Pixels of the event.
-    electrons : ndarray, shape (n_pixels,)
-        Noise-free charge of the particle in each.
-    particle : object
-        What the transport knows: ``kind``, ``entry`` (row, column), ``azimuth`` (radians),
-        ``charge`` (electrons) and ``path`` (micrometres).
+    deposits : sequence of Deposit
+        Of the one or two particles with most charge in the event, the larger first.
     camera : Camera
 
     Returns
@@ -528,47 +540,109 @@ def observed_category(rows, columns, electrons, particle, camera):
     >>> print(observed_category(np.full(20, 20), columns, np.full(20, 400.0), muon, camera))
     track
     """
-    visible = electrons > 0.5 * camera.grow_level * camera.noise
-    y, x, q = rows[visible], columns[visible], electrons[visible]
-    if len(q) == 0:
+    seen = _Seen(deposits, 0.5 * camera.grow_level * camera.noise)
+    if len(seen.charge) == 0:
         return Category.UNKNOWN.value
+    first = deposits[0]
     pitch = camera.detector.pitch * camera.detector.binning[0]
     blur = np.hypot(camera.detector.diffusion / pitch, camera.blur)
-    pixels = Footprints(
-        np.array([1], np.int32), np.array([0, len(q)]), y.astype(np.int32), x.astype(np.int32)
-    )
-    shape = measure_footprints(pixels, q)
-    levels = level_descriptors(q.astype(np.float32), pixels.y, pixels.x, pixels.starts)[0, 0]
-    level = dict(zip(LEVEL_FEATURES, levels.tolist(), strict=True))
-    straight = level["deviation"] <= max(0.9, 0.05 * shape["length"][0])
-    round_ = shape["elongation"][0] < 1.5 and straight and level["branch_1"] < 3 + blur
-    dense = particle.charge > max(600 * particle.path, 3e4) and len(q) >= 9
-    if particle.kind == "spallation":
-        if _count_arms(y, x, particle.entry, 4 + 1.5 * blur) >= 3:
-            return Category.SPALLATION_STAR.value
-        if level["deviation"] > 1.0 or level["branch_1"] > 3:
-            return Category.UNKNOWN.value
-    if dense:
+    stars = [k for k in range(len(deposits)) if seen.is_star(k)]
+    if seen.is_blend(stars):
+        return Category.BLEND.value
+    if stars:
+        return Category.SPALLATION_STAR.value
+    level = seen.level
+    if first.kind == "spallation" and (level["deviation"] > 1.0 or level["branch_1"] > 3):
+        return Category.UNKNOWN.value
+    straight = level["deviation"] <= max(0.9, 0.05 * seen.length)
+    round_ = seen.elongation < 1.5
+    if first.charge > max(600 * first.path, 3e4) and len(seen.charge) >= 9:
         return (Category.BLOB if round_ else Category.HEAVY_TRACK).value
-    if round_:
+    if round_ and straight and level["branch_1"] < 3 + blur:
         return Category.SPOT.value
-    dy, dx = y - particle.entry[0], x - particle.entry[1]
-    off = np.abs(dy * np.cos(particle.azimuth) - dx * np.sin(particle.azimuth))
-    electron = particle.kind in ("electron", "gamma")
-    spur = np.count_nonzero(off > 2 + 3 * blur) >= 2 and level["branch_1"] > 2 + blur
-    if spur and not electron:
+    edge = level["breadth"] / 2
+    spur = min(level["spare_arm"], level["spare_distance"]) > SHORTEST_BRANCH + edge
+    spur = spur and level["stem"] > 1 + edge
+    if spur and level["through_deviation"] <= max(0.6, 0.03 * np.expm1(level["through"])):
         return Category.DELTA_RAY_TRACK.value
     return (Category.TRACK if straight else Category.WORM).value
 
 
-def _count_arms(y, x, vertex, radius):
-    """Separate groups of pixels on a circle about the vertex."""
-    distance = np.hypot(y - vertex[0], x - vertex[1])
-    ring = np.abs(distance - radius) < 0.8
-    if not ring.any():
+class _Seen:
+    """The visible pixels of an event: charge, owner and shape."""
+
+    def __init__(self, deposits, threshold):
+        self.deposits = deposits
+        y0, x0 = (min(int(getattr(d, axis).min()) for d in deposits) for axis in "yx")
+        y1, x1 = (max(int(getattr(d, axis).max()) for d in deposits) for axis in "yx")
+        parts = np.zeros((len(deposits), y1 - y0 + 1, x1 - x0 + 1))
+        for part, deposit in zip(parts, deposits, strict=True):
+            part[deposit.y - y0, deposit.x - x0] = deposit.electrons
+        total = parts.sum(axis=0)
+        self.corner = y0, x0
+        self.owner = np.where(total > threshold, parts.argmax(axis=0), -1)
+        self.reached = parts > threshold
+        self.y, self.x = np.nonzero(self.owner >= 0)
+        self.charge = total[self.y, self.x]
+        if len(self.charge) == 0:
+            return
+        self.level, shape = _outline(self.y, self.x, self.charge)
+        self.length, self.elongation = shape["length"][0], shape["elongation"][0]
+
+    def beyond_ring(self, number):
+        """Distance of the pixels from a particle's vertex, less that where prongs count."""
+        vertex = np.subtract(self.deposits[number].entry, self.corner)
+        return np.hypot(self.y - vertex[0], self.x - vertex[1]) - 4 - self.level["breadth"] / 2
+
+    def is_star(self, number):
+        """Whether three prongs leave the vertex of a nuclear interaction."""
+        if self.deposits[number].kind != "spallation" or self.level["branch_margin_1"] <= 0:
+            return False
+        ring = np.abs(self.beyond_ring(number)) < 0.8
+        return _count_pieces(self.y[ring], self.x[ring]) >= 3
+
+    def is_blend(self, stars):
+        """Whether two particles can be told apart."""
+        if len(self.deposits) < 2:
+            return False
+        owner = self.owner[self.y, self.x]
+        if stars:
+            other = 1 - stars[0]
+            reached = self.reached[other][self.y, self.x]
+            passes = (self.beyond_ring(stars[0])[reached] < 0).any()
+            return np.count_nonzero(owner == other) >= max(4, 0.2 * len(owner)) and not passes
+        crossed = [k for k in range(2) if self._goes_on(1 - k)]
+        if not crossed:
+            return False
+        if self.level["branch_margin_2"] > 0:
+            return True
+        bright = np.array([np.median(self.charge[owner == k]) for k in range(2)])
+        return any(bright[k] >= 10 * bright[1 - k] for k in crossed)
+
+    def _goes_on(self, number):
+        """Whether a particle goes on at both sides of the other: two pieces of 4 pixels."""
+        if not (self.owner == 1 - number).any():
+            return False
+        pieces, _ = ndimage.label(self.owner == number, structure=np.ones((3, 3)))
+        return np.count_nonzero(np.bincount(pieces.ravel())[1:] >= 4) >= 2
+
+
+def _outline(y, x, charge):
+    """Way, arms and shape of one event; pixels in order of rows."""
+    pixels = Footprints(
+        np.array([1], np.int32), np.array([0, len(y)]), y.astype(np.int32), x.astype(np.int32)
+    )
+    levels = level_descriptors(charge.astype(np.float32), pixels.y, pixels.x, pixels.starts, 1)
+    level = dict(zip(LEVEL_FEATURES, levels[0, 0].tolist(), strict=True))
+    return level, measure_footprints(pixels, charge)
+
+
+def _count_pieces(y, x):
+    """Separate groups of pixels."""
+    if len(y) == 0:
         return 0
     stamp = np.zeros((np.ptp(y) + 1, np.ptp(x) + 1), bool)
-    stamp[y[ring] - y.min(), x[ring] - x.min()] = True
+    stamp[y - y.min(), x - x.min()] = True
     return ndimage.label(stamp, structure=np.ones((3, 3)))[1]
 
 

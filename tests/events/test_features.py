@@ -43,7 +43,7 @@ def test_equal_under_turns_and_flips(seed, digital):
 def level_of(image, level=0):
     y, x = (a.astype(np.int32) for a in np.nonzero(image))
     charge = image[y, x].astype(np.float32)
-    values = level_descriptors(charge, y, x, np.array([0, len(y)]))[0, level]
+    values = level_descriptors(charge, y, x, np.array([0, len(y)]), 3)[0, level]
     return dict(zip(LEVEL_FEATURES, values.tolist(), strict=True))
 
 
@@ -66,6 +66,60 @@ def test_tee_has_one_branch_at_its_middle():
     assert tee["branch_2"] == 0
     assert tee["branch_place"] == pytest.approx(0.5, abs=0.03)
     assert tee["branch_angle"] == pytest.approx(1, abs=0.1)
+
+
+def test_way_through_a_tee_is_its_bar_and_the_stem_is_spare():
+    image = np.zeros((20, 30))
+    image[2, 3:24] = image[2:10, 13] = 10
+    tee = level_of(image)
+    assert np.expm1(tee["through"]) == pytest.approx(20, abs=1.1)
+    assert tee["through_deviation"] < 0.2
+    assert tee["spare_arm"] == pytest.approx(7, abs=0.8)
+    assert tee["spare_distance"] == pytest.approx(7, abs=0.8)
+    assert tee["stem"] == pytest.approx(10, abs=1)
+    assert tee["branch_margin_1"] == pytest.approx(7 - 2 - tee["breadth"] / 2, abs=0.3)
+    assert tee["branch_margin_2"] < 0
+
+
+def test_way_through_is_found_where_the_longest_way_turns_off():
+    image = np.zeros((40, 40))
+    image[5, 2:22] = image[5:30, 15] = 10
+    assert level_of(image)["through_deviation"] < 0.3
+
+
+def test_arms_of_a_cross_leave_at_one_place_to_both_sides():
+    image = np.zeros((30, 30))
+    image[12, 2:27] = image[5:20, 14] = 10
+    cross = level_of(image)
+    assert cross["root_gap"] < 1
+    assert cross["cross_deviation"] < 1
+    assert cross["second_distance"] == pytest.approx(-7, abs=0.6)
+
+
+def test_solidity_equals_that_of_the_hull_of_the_pixels():
+    from skimage.measure import euler_number
+    from skimage.morphology import convex_hull_image
+
+    image = curled_image(3, digital=False) > 8
+    shape = level_of(image.astype(float) * 10)
+    hull = convex_hull_image(image)
+    # scikit-image fills pixels whose middle is inside, so that its hull is a little smaller.
+    assert shape["solidity"] == pytest.approx(image.sum() / hull.sum(), rel=0.1)
+    ring = np.zeros((12, 12))
+    ring[2:8, 2:9] = 1
+    ring[4:6, 4:6] = 0
+    assert np.expm1(level_of(ring)["holes"]) == pytest.approx(1 - euler_number(ring > 0, 2))
+    assert np.expm1(level_of(ring)["holes"]) == pytest.approx(1)
+    assert level_of(np.ones((3, 7)))["solidity"] == pytest.approx(1)
+
+
+def test_ridge_tells_a_bright_knot():
+    image = np.zeros((5, 30))
+    image[2, 3:23] = 10
+    even = level_of(image)
+    image[2, 12] = 500
+    knot = level_of(image)
+    assert knot["ridge_peak"] > even["ridge_peak"] + 2
 
 
 def test_right_angle_turns_by_a_quarter():
