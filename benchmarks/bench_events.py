@@ -320,5 +320,7 @@ PARTS = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="by default all")
-    for part in parser.parse_args().parts or PARTS:
-        PARTS[part]()
+    parser.add_argument("--images", type=int, default=400, help="simulated images to test on")
+    arguments = parser.parse_args()
+    for part in arguments.parts or PARTS:
+        PARTS[part](*([arguments.images] if part == "simulated" else []))

@@ -260,6 +260,18 @@ cdef int walk_back(Scratch* s, int end, int* distance, unsigned char mark) noexc
         i = best
 
 
+cdef int start_from_ways(Scratch* s) noexcept nogil:
+    """Put the pixels of the ways found so far into the queue, at distance 0; return how many."""
+    cdef int i, n_path = 0
+    for i in range(s.n):
+        s.from_path[i] = -1
+        if s.on_path[i]:
+            s.from_path[i] = 0
+            s.queue[n_path] = i
+            n_path += 1
+    return n_path
+
+
 cdef int brightest_component(Scratch* s, float* out) noexcept nogil:
     """Keep only the 8-connected part that holds most charge; return its number of pixels."""
     cdef int i, j, k, dy, dx, head, tail, n_components = 0, best = 0
@@ -491,16 +503,11 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
 
     memset(s.on_path, 0, s.n)
     walk_back(s, b, s.from_start, MAIN)
-    n_path = 0
+    n_path = start_from_ways(s)
     mean = square = 0.0
-    for i in range(s.n):
-        s.from_path[i] = -1
-        if s.on_path[i]:
-            s.from_path[i] = 0
-            s.queue[n_path] = i
-            n_path += 1
-            mean += s.q[i]
-            square += s.q[i] * s.q[i]
+    for k in range(n_path):
+        mean += s.q[s.queue[k]]
+        square += s.q[s.queue[k]] * s.q[s.queue[k]]
     mean /= n_path
     out[13] = sqrt(max(square / n_path - mean * mean, 0.0)) / mean if mean > 0 else 0.0
     out[15] = <double>s.n / n_path
@@ -531,13 +538,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
             wy, wx = s.y[c] - s.y[root], s.x[c] - s.x[root]
             norm = sqrt((vy * vy + vx * vx) * (wy * wy + wx * wx))
             out[10] = fabs(vy * wx - vx * wy) / norm if norm > 0 else 0.0
-        n_path = 0
-        for i in range(s.n):
-            s.from_path[i] = -1
-            if s.on_path[i]:
-                s.from_path[i] = 0
-                s.queue[n_path] = i
-                n_path += 1
+        n_path = start_from_ways(s)
     out[16] = out[6] - SHORTEST_BRANCH - out[15] / 2
     out[17] = out[7] - SHORTEST_BRANCH - out[15] / 2
     compare_arms(s, a, b, arms, n_arms, out + 18)
@@ -738,7 +739,8 @@ def level_descriptors(
 ):
     """Describe the brightest connected part of each event above the first of `LEVELS`.
 
-    Returns an array of shape (n_events, n_levels, n_features); see `LEVEL_FEATURES`.
+    The pixels of an event must be in order of rows. Returns an array of shape (n_events,
+    n_levels, n_features); see `LEVEL_FEATURES`.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
     cdef int level, before = 0, i, y0, y1, x0, x1
