@@ -662,7 +662,8 @@ cdef void compare_arms(Scratch* s, int a, int b, Arm* arms, int n_arms, float* o
     straying = fabs(beside(s, root, arms[0].end, arms[1].end))
     out[7] = max(straying, fabs(beside(s, arms[1].root, arms[0].end, arms[1].end)))
     d = beside(s, arms[1].end, p, q)
-    out[8] = d if gap > 0 else -d
+    # A spare arm that ends on the line has no side.
+    out[8] = 0.0 if fabs(gap) < 1e-3 else d if gap > 0 else -d
 
 
 cdef double turned(int oy, int ox, int ay, int ax, int by, int bx) noexcept nogil:
