@@ -58,8 +58,8 @@ class CategorizeConfig:
 
     name: str = "categorize"
     seed: int = 7
-    images: int = 1000
-    iterations: int = 150
+    images: int = 600
+    iterations: int = 100
     unknown_below: float = 0.4
 
     @classmethod

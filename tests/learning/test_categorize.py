@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from crismis import categorize_cosmicrays
 from crismis.events import EventClassifier
 from crismis.learning.categorize import (
+    CategorizeConfig,
     add_simulated,
     describe_cutout,
     export_labelling_sheets,
@@ -114,6 +115,27 @@ def test_table_without_the_needed_columns(tmp_path):
     Table({"label": [1]}).write(tmp_path / "bare.ecsv")
     with pytest.raises(ValueError, match="no column file, true_category"):
         labels_from_table(tmp_path / "bare.ecsv")
+
+
+def test_configuration_names_what_it_does_not_know(tmp_path):
+    path = tmp_path / "odd.toml"
+    path.write_text("[categorize]\nimages = 3\nrounds = 2\n", encoding="utf-8")
+    result = run("--config", path, "-o", tmp_path / "own.crm")
+    assert result.exit_code == 1
+    assert "does not know rounds" in result.output
+    path.write_text("[identify]\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="no table"):
+        CategorizeConfig.load(path)
+
+
+def test_too_few_simulated_events_are_refused_and_kept(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text("[categorize]\nseed = 3\nimages = 1\n", encoding="utf-8")
+    result = run("--config", path, "-o", tmp_path / "own.crm", "--work", tmp_path / "work")
+    assert result.exit_code == 1
+    assert "at least 5 labelled events" in result.output
+    with np.load(tmp_path / "work" / "events-3-000.npz") as kept:
+        assert len(kept["features"]) == len(kept["category"]) > 10
 
 
 def test_command_without_anything_to_do():
