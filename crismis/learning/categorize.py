@@ -54,6 +54,12 @@ class CategorizeConfig:
         Rounds of boosting.
     unknown_below : float
         Probability below which the classifier abstains.
+
+    Examples
+    --------
+    >>> from crismis.learning.categorize import CategorizeConfig
+    >>> CategorizeConfig(images=200).iterations
+    100
     """
 
     name: str = "categorize"
@@ -235,12 +241,14 @@ def _held_out(estimator, features, category, weights, calibrate_on, seed):
     return probability, category
 
 
-def fit_on_simulation(config=None, *, folder=None, report=None):
+def fit_on_simulation(config=None, *, sample=None, folder=None, report=None):
     """Train the general classifier, the way the shipped one was made.
 
     Parameters
     ----------
     config : CategorizeConfig, optional
+    sample : EventSample, optional
+        Events simulated before, instead of those of the configuration.
     folder : path-like, optional
         Simulated events are kept in it by hundreds of images, so that a stopped run goes on.
     report : callable, optional
@@ -275,7 +283,7 @@ def fit_on_simulation(config=None, *, folder=None, report=None):
 
     config = CategorizeConfig() if config is None else config
     report = report or (lambda sentence: None)
-    sample = _simulated(config, folder, report)
+    sample = _simulated(config, folder, report) if sample is None else sample
     first = np.arange(len(sample)) < 0.9 * len(sample)
     parts = [LabelledEvents(sample.features[p], sample.category[p]) for p in (first, ~first)]
     names, kind, count = np.unique(sample.category, return_inverse=True, return_counts=True)

@@ -174,9 +174,8 @@ def simulate_events(n_images, *, seed=None, camera=None, particles=None):
     Each image holds particles, pairs of overlapping particles and artefacts on a grid of
     jittered places; hits are found by hysteresis, joined to events and described exactly as
     `~crismis.categorize_cosmicrays` does. An event is labelled by the object that owns most
-    of its charge (`observed_category`), ``blend`` where a second particle has visible pixels
-    of its own, 4 and a fifth of all; events of which nobody can say what they are, such as
-    fragments, are left out.
+    of its charge; particles get the name of what can be seen (`observed_category`). Events of
+    which nobody can say what they are, such as fragments, are left out.
 
     Parameters
     ----------
@@ -468,6 +467,14 @@ class Deposit:
         Electrons of the whole particle, outside the event as well.
     path : float
         Micrometres that it flew in silicon.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.event_samples import Deposit
+    >>> row = Deposit(np.zeros(9, int), np.arange(9), np.full(9, 900.0), "muon", (0, 0), 8100, 90)
+    >>> float(row.electrons.sum())
+    8100.0
     """
 
     y: np.ndarray
@@ -530,15 +537,12 @@ def observed_category(deposits, camera):
     Examples
     --------
     >>> import numpy as np
-    >>> from types import SimpleNamespace
-    >>> from crismis.learning.event_samples import draw_camera, observed_category
-    >>> columns = np.arange(10, 30)
-    >>> muon = SimpleNamespace(
-    ...     kind="muon", entry=(20.0, 10.0), azimuth=0.0, charge=8000.0, path=300.0
-    ... )
+    >>> from crismis.learning.event_samples import Deposit, draw_camera, observed_category
     >>> camera = draw_camera(np.random.default_rng(1))
-    >>> print(observed_category(np.full(20, 20), columns, np.full(20, 400.0), muon, camera))
-    track
+    >>> charge = np.full(20, 1e3 * camera.noise)
+    >>> row = Deposit(np.zeros(20, int), np.arange(20), charge, "muon", (0, 0), 1600.0, 1e9)
+    >>> observed_category([row], camera)
+    'track'
     """
     seen = _Seen(deposits, 0.5 * camera.grow_level * camera.noise)
     if len(seen.charge) == 0:
