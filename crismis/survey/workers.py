@@ -20,10 +20,12 @@ _QUIET = {
     # A file that ends its worker is tried again here, alone, so that no other is blamed.
     "distributed.scheduler.allowed-failures": 0,
     # What Dask does by the clock costs more than what it does by the task: it wakes up 50 times
-    # a second, samples each worker's stack 100 times a second and keeps the samples.
+    # a second, samples each worker's stack 100 times a second and keeps the samples. It also
+    # keeps the last thousand messages of every connection.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.low-level-log-length": 100,
 }
 
 
