@@ -10,7 +10,7 @@ __all__ = ["Image", "Network", "best_target", "box_statistics"]
 
 cdef extern from "measure.h" nogil:
     const float NOTHING
-    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_REFINE, N_TABLE
+    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_REFINE, N_TABLE, N_COUNTS
 
     ctypedef struct image_t:
         const float *electrons
@@ -128,12 +128,13 @@ cdef class Image:
 
     def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
                float least, float saturation, int64_t room):
-        """Return ``(n, 4)`` of the maxima (horizontal and vertical sharpness, S/N, ring) and the
-        numbers of pixels above 3, 10 and 100 sigma."""
+        """Return ``(n, 4)`` of the maxima (horizontal and vertical sharpness, S/N, ring) and
+        numbers of pixels: above 3, 10 and 100 sigma, and of those that stand alone, with a S/N
+        of 4 to 5.5, to 8, to 15, to 40 and above."""
         cdef planes_t planes
         out = np.empty((room, 4), dtype=np.float32)
         cdef float[:, ::1] view = out
-        counts = np.zeros(3, dtype=np.int64)
+        counts = np.zeros(N_COUNTS, dtype=np.int64)
         cdef int64_t[::1] count = counts
         cdef int64_t n = 0
         cdef int status = -1

@@ -16,9 +16,10 @@ from . import _kernels
 from .sampling import CONDITIONS, measure_scene, tiles
 from .threads import default_threads, run_tasks
 
-__all__ = ["Judge", "choose_model", "hit_probability", "load_judge"]
+__all__ = ["Judge", "choose_model", "hit_probability", "load_judge", "reweight"]
 
 TASK = "identify"
+_NEARLY_ONE = np.float32(1 - 2**-23)
 _ABOVE_SEA = re.compile(r"\d+ m$")  # "La Silla, 2400 m"
 
 
@@ -43,15 +44,13 @@ class Judge:
     arrays: dict
     card: dict
 
-    def network(self, conditions, log_odds=0.0):
+    def network(self, conditions):
         """Return the kernels' form of this model for one image.
 
         Parameters
         ----------
         conditions : ndarray
             The image-wide inputs; they are folded into the biases.
-        log_odds : float
-            Added to the logits, to re-weight to another fraction of hits.
         """
         a = self.arrays
 
@@ -78,21 +77,8 @@ class Judge:
             refine,
             refine_bias,
             np.append(a["refine_weights2"][:, 0], a["refine_bias2"]).astype(np.float32),
-            (a["table"] + log_odds).astype(np.float32),
+            a["table"],
         )
-
-    def log_odds(self, hit_fraction):
-        """Shift of the logits that re-weights from the training's fraction of hits.
-
-        Parameters
-        ----------
-        hit_fraction : float
-            Expected fraction of hit pixels among all, above 0 and below 1.
-        """
-        if not 0 < hit_fraction < 1:
-            raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
-        trained = self.card["hit_fraction"]
-        return float(np.log(hit_fraction / (1 - hit_fraction)) - np.log(trained / (1 - trained)))
 
 
 @functools.lru_cache(maxsize=16)
@@ -192,7 +178,8 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     psf_fwhm : float, optional
         Width of stars in pixels, where it is known better than the image tells.
     hit_fraction : float, optional
-        Expected fraction of hit pixels, to which the probabilities are re-weighted.
+        Expected fraction of hit pixels, to which the probabilities are re-weighted, see
+        `reweight`.
     n_threads : int, optional
         See ``crismis.identify.threads.default_threads``. The result is the same for any number.
 
@@ -231,10 +218,50 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         model = choose_model(frame, scene)
     judge = model if isinstance(model, Judge) else load_judge(model)
     frame.model = judge.card
-    log_odds = 0.0 if hit_fraction is None else judge.log_odds(hit_fraction)
-    network = judge.network(scene.conditions, log_odds)
+    network = judge.network(scene.conditions)
     judged = tiles(out.shape)
     logits = np.empty_like(out)
     run_tasks(lambda tile: network.judge(scene.image, *tile, logits), judged, n_threads)
     run_tasks(lambda tile: network.refine(scene.image, *tile, logits, out), judged, n_threads)
+    if hit_fraction is not None:
+        reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out
+
+
+def reweight(probability, hit_fraction, pixels):
+    """Shift the log odds of all pixels, in place, until their mean is an expected fraction.
+
+    The shift is what Bayes' theorem asks for where a frame has more or fewer hits than the judge
+    took it to have (Saerens, Latinne & Decaestecker 2002). Odds change by a factor of 20 at most.
+
+    Parameters
+    ----------
+    probability : ndarray
+        float32.
+    hit_fraction : float
+        Expected fraction of hit pixels, above 0 and below 1.
+    pixels : int
+        Number of pixels that count.
+
+    Raises
+    ------
+    ValueError
+        If the fraction is none.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import expit, logit
+
+    if not 0 < hit_fraction < 1:
+        raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
+    judged = probability > 0
+    odds = logit(np.minimum(probability[judged], _NEARLY_ONE))
+    reach = np.log(20.0)
+
+    def excess(shift):
+        return expit(odds + np.float32(shift)).sum(dtype=float) - hit_fraction * pixels
+
+    if excess(-reach) >= 0 or excess(reach) <= 0:
+        shift = -reach if excess(-reach) >= 0 else reach
+    else:
+        shift = brentq(excess, -reach, reach, xtol=1e-4)
+    probability[judged] = expit(odds + np.float32(shift))

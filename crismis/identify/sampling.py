@@ -15,7 +15,7 @@ __all__ = ["CONDITIONS", "Scene", "measure_scene"]
 TILE = 256
 SAMPLED_TILES = 64
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
-CONDITIONS = 5 + 2 + 2 * (len(_EDGES) + 1)
+CONDITIONS = 12 + 3 * (len(_EDGES) + 1)
 
 
 @dataclass
@@ -162,7 +162,7 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
     sharpness : ndarray
         Of the bright maxima, as `Scene.sharpness`.
     crowding : ndarray
-        Fractions of pixels above 3, 10 and 100 sigma.
+        Fractions of pixels above 3, 10 and 100 sigma, and of pixels that stand alone, by S/N.
     sigma_electrons : float
         Background noise in electrons.
     noise_ratios : sequence of float
@@ -178,16 +178,19 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
     width = 2.355 / np.sqrt(np.maximum(horizontal, vertical))
     bins = np.searchsorted(_EDGES, width)
     even = abs(horizontal - vertical) < 0.3 * (horizontal + vertical)
+    winged = even & (sharpness[:, 3] > 0.02)  # stars have wings, hits hardly
+    above, alone = np.split(np.asarray(crowding), [3])
     parts = [
         [np.log(sigma_electrons) / 3],
-        np.log10(np.asarray(crowding) + 1e-4) / 2,
+        np.log10(above + 1e-4) / 2,
+        np.log10(alone + 1e-5) / 2,
         np.clip(np.log(np.maximum(noise_ratios, 0.05)), -1.5, 1.5),
         [np.log10(1 + len(sharpness)) / 2],
     ]
     known = np.empty(0, dtype=bins.dtype)
     if psf_fwhm is not None:
         known = np.repeat(np.searchsorted(_EDGES, psf_fwhm), 10 + 2 * len(bins))
-    for chosen in (np.append(bins[even], known), bins):
+    for chosen in (np.append(bins[even], known), np.append(bins[winged], known), bins):
         share = np.bincount(chosen, minlength=len(_EDGES) + 1) / (len(chosen) + 4)
         parts.append(np.sqrt(share) * 2)
     return np.concatenate(parts).astype(np.float32)

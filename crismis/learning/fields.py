@@ -4,9 +4,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
-from .particles import random_deposit
+from .particles import add_stamp, random_deposit
 from .scenes import random_scene
 
 __all__ = ["Field", "random_field"]
@@ -91,6 +91,8 @@ def random_field(
     if rng.uniform() < 0.2:
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
     clean = scene + sky
+    if kind not in ("dark", "spectrum") and rng.uniform() < 0.35:
+        deposit = _move_onto_sources(rng, deposit, scene, np.sqrt(readnoise**2 + clean))
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
     if rng.uniform() < 0.35:
         well *= 100  # nothing saturates
@@ -98,15 +100,14 @@ def random_field(
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit
     sigma = np.sqrt(readnoise**2 + clean)
-    hot, columns = _defects(rng, shape, sigma, 0.8 if long else 0.2)
-    image = rng.poisson(np.minimum(total + hot, 1e7)).astype(float)
+    hot, warm, columns = _defects(rng, shape, sigma, 0.8 if long else 0.2)
+    image = rng.poisson(np.minimum(total + hot + warm, 1e7)).astype(float)
     image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
-    labels = np.zeros(shape, dtype=np.uint8)
-    labels[deposit > 1.2 * sigma] = 2
-    labels[deposit > 3 * sigma] = 1
-    # One frame cannot tell a hot pixel from a hit of one pixel.
+    labels = _labels(deposit, sigma)
+    # One frame cannot tell a rare hot pixel from a hit of one pixel. Warm pixels come by the
+    # thousand and give themselves away by it.
     labels[(hot > 3 * sigma) & (labels != 1)] = 2
     labels[saturated & (clean > 0.5 * well)] = 0
     labels[saturated & (deposit > 0) & (clean > 0.5 * well)] = 2
@@ -139,9 +140,8 @@ def _on_real(rng, seed, deposit, backgrounds, shape):
     )
     noise = rng.normal(size=image.shape) * np.sqrt(deposit / gain)
     image = image + np.maximum(deposit + noise, 0)
-    labels = np.zeros(image.shape, dtype=np.uint8)
-    labels[undecidable | (deposit > 1.2 * sigma)] = 2
-    labels[deposit > 3 * sigma] = 1
+    labels = _labels(deposit, sigma)
+    labels[undecidable & (labels != 1)] = 2
     known = rng.uniform() < 0.6
     scale = gain if known else 1.0
     return Field(
@@ -154,6 +154,34 @@ def _on_real(rng, seed, deposit, backgrounds, shape):
         seed,
         ~np.isfinite(image),
     )
+
+
+def _labels(deposit, sigma):
+    """1 for hits, 2 where a hit leaves too little to tell, as in its skirt."""
+    labels = np.zeros(deposit.shape, dtype=np.uint8)
+    labels[deposit > 0.25 * sigma] = 2
+    labels[deposit > 2.7 * sigma] = 1
+    return labels
+
+
+def _move_onto_sources(rng, deposit, scene, sigma):
+    """Move half of the smaller hits onto or beside sources, where judging is hardest."""
+    bright = scene > np.maximum(3 * sigma, np.percentile(scene, 90))
+    peaks = np.argwhere(bright & (scene == ndimage.maximum_filter(scene, 3)))
+    if not len(peaks):
+        return deposit
+    labels, _ = ndimage.label(deposit > 0, np.ones((3, 3)))
+    moved = np.zeros_like(deposit)
+    for i, box in enumerate(ndimage.find_objects(labels), 1):
+        size = [s.stop - s.start for s in box]
+        if max(size) > 30 or rng.uniform() < 0.5:
+            continue
+        own = labels[box] == i
+        stamp = np.where(own, deposit[box], 0)
+        deposit[box][own] = 0
+        y, x = peaks[rng.integers(len(peaks))] + rng.normal(0, 2.5, 2).round().astype(int)
+        add_stamp(moved, stamp, y - size[0] // 2, x - size[1] // 2)
+    return deposit + moved
 
 
 def _turn(rng, stack):
@@ -175,8 +203,8 @@ def _cte_trail(rng, deposit):
 
 
 def _defects(rng, shape, sigma, warm):
-    """Hot pixels (extra charge) and bad columns (extra level)."""
-    hot, columns = np.zeros(shape), np.zeros(shape)
+    """Hot and warm pixels (extra charge) and bad columns (extra level)."""
+    hot, dark, columns = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     if rng.uniform() < 0.4:
         n = rng.poisson(10 ** rng.uniform(-5, -3) * hot.size)
         at = tuple(rng.integers(0, s, n) for s in shape)
@@ -186,12 +214,12 @@ def _defects(rng, shape, sigma, warm):
     if rng.uniform() < warm:  # warm pixels of an irradiated detector: a dark-current pattern
         shape_parameter = np.exp(rng.uniform(np.log(0.05), np.log(2)))
         level = np.median(sigma) * np.exp(rng.uniform(np.log(0.2), np.log(3)))
-        hot += level * rng.gamma(shape_parameter, 1 / np.sqrt(shape_parameter), shape)
+        dark = level * rng.gamma(shape_parameter, 1 / np.sqrt(shape_parameter), shape)
     if rng.uniform() < 0.12:
         for _ in range(rng.integers(1, 5)):
             j, start = rng.integers(shape[1]), rng.integers(-shape[0] // 2, shape[0])
             columns[max(start, 0) :, j] += np.median(sigma) * rng.normal(0, 8)
-    return hot, columns
+    return hot, dark, columns
 
 
 def _read_noise(rng, shape, readnoise):
@@ -235,4 +263,20 @@ def _data_numbers(rng, image, well):
         scale = max(np.percentile(image, 99.9) / rng.uniform(40, 250), 0.3)
         top = 255
     pedestal = rng.uniform(0, 30) if rng.uniform() < 0.5 else 0.0
-    return np.clip(np.round(image / scale + pedestal), 0, top), scale
+    numbers = np.clip(np.round(image / scale + pedestal), 0, top)
+    if rng.uniform() < 0.2:
+        numbers = np.clip(np.round(_compress(rng, numbers)), 0, top)
+    return numbers, scale
+
+
+def _compress(rng, image):
+    """Lose what lossy compression by cosine transforms of 8 x 8 pixels loses."""
+    rows, columns = (n // 8 * 8 for n in image.shape)
+    blocks = image[:rows, :columns].reshape(rows // 8, 8, columns // 8, 8)
+    step = np.exp(rng.uniform(np.log(0.7), np.log(8)))
+    index = np.arange(8)
+    steps = step * (1 + rng.uniform(0, 1) * (index[:, None, None] + index))
+    terms = np.round(fft.dctn(blocks, axes=(1, 3), norm="ortho") / steps) * steps
+    image = image.copy()
+    image[:rows, :columns] = fft.idctn(terms, axes=(1, 3), norm="ortho").reshape(rows, columns)
+    return image

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from ..simulate import Diffusion, Volume, draw_events
 
-__all__ = ["random_deposit"]
+__all__ = ["add_stamp", "random_deposit"]
 
 
 def random_deposit(rng, shape, count, footprints=()):
@@ -65,7 +65,10 @@ def _simulated(rng, shape, count):
         thickness = float(np.exp(rng.uniform(np.log(25), np.log(300))))
     far = pitch * np.exp(rng.uniform(np.log(0.1), np.log(0.7)))
     depleted = thickness * rng.uniform(0.2, 1) if rng.uniform() < 0.5 else np.nan
-    slab = Volume(shape, (pitch, pitch), thickness, Diffusion(far, thickness, depleted))
+    pitches = np.array([pitch, pitch])
+    if rng.uniform() < 0.15:  # binned along one axis
+        pitches[rng.integers(2)] *= 2
+    slab = Volume(shape, tuple(pitches), thickness, Diffusion(far, thickness, depleted))
     weights = rng.dirichlet([4, 1, 1, 0.5])
     kinds = ("proton-minimum", "electron", "muon", "helium-minimum")
     particles = dict(zip(kinds, weights, strict=True)) | {"xray": 0.02, "spallation": 0.004}
@@ -186,7 +189,13 @@ def _add_footprint(rng, deposit, stamp):
         stamp = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).sum((1, 3))
     top = int(rng.integers(1 - stamp.shape[0], deposit.shape[0]))
     left = int(rng.integers(1 - stamp.shape[1], deposit.shape[1]))
+    add_stamp(deposit, np.maximum(stamp, 0), top, left)
+
+
+def add_stamp(image, stamp, top, left):
+    """Add a stamp to an image in place, as far as it lies inside."""
     r0, c0 = max(top, 0), max(left, 0)
-    r1 = min(top + stamp.shape[0], deposit.shape[0])
-    c1 = min(left + stamp.shape[1], deposit.shape[1])
-    deposit[r0:r1, c0:c1] += np.maximum(stamp[r0 - top : r1 - top, c0 - left : c1 - left], 0)
+    r1 = min(top + stamp.shape[0], image.shape[0])
+    c1 = min(left + stamp.shape[1], image.shape[1])
+    if r0 < r1 and c0 < c1:
+        image[r0:r1, c0:c1] += stamp[r0 - top : r1 - top, c0 - left : c1 - left]

@@ -145,6 +145,9 @@ def stars(rng, shape, phases, dense=False):
     n = rng.poisson(density * area) + 1
     scene = np.zeros(shape)
     add_stars(scene, *_place(rng, shape, n), _fluxes(rng, n, bright=5.5 if dense else 6.5), phases)
+    if not dense and rng.uniform() < 0.2:  # a few very bright ones, with all their wings
+        n = rng.integers(1, 5)
+        add_stars(scene, *_place(rng, shape, n), 10 ** rng.uniform(5, 7.5, n), phases)
     return scene
 
 
@@ -264,6 +267,8 @@ def planet(rng, shape, phases):
     phase = rng.uniform(-1, 1)
     sun = np.clip(height * np.sqrt(1 - phase**2) + phase * (x - cx) / radius, 0, None)
     surface = 1 + rng.uniform(0.02, 0.4) * _random_field(rng, shape, rng.uniform(1.5, 3.5))
+    if rng.uniform() < 0.5:  # rough terrain
+        surface *= np.exp(rng.uniform(0.02, 0.4) * _random_field(rng, shape, rng.uniform(0, 2)))
     for _ in range(rng.poisson(rng.choice([0, 5, 60, 250]))):
         _crater(rng, surface)
     scene = np.where(inside, np.maximum(surface, 0.02) * sun, 0) * 10 ** rng.uniform(1.5, 4.7)

@@ -40,13 +40,13 @@ def fit_network(
     state=None,
     n_threads=2,
 ):
-    """Fit a small network to samples, each batch turned or mirrored at random.
+    """Fit a small network that is blind to turns and reflections to samples.
 
     Parameters
     ----------
     samples : `crismis.learning.dataset.Samples`
     layers : sequence of int
-        Widths of the hidden layers.
+        Widths of the hidden layers, multiples of eight.
     columns : ndarray, optional
         Which inputs the network sees; all by default.
     residual : int, optional
@@ -86,10 +86,7 @@ def fit_network(
     columns = np.arange(n) if columns is None else np.asarray(columns)
     every = orientations() if n == _kernels.INPUTS else orientations_refine()
     turns = [_within(t, columns) for t in every]
-    rest = torch.arange(len(columns), len(columns) + CONDITIONS)
-    turned = [torch.cat([torch.from_numpy(t), rest]) for t in turns]
-    # Shuffled once, then read in contiguous batches; turning the first layer's weights
-    # instead of the inputs costs next to nothing.
+    # Shuffled once, then read in contiguous batches.
     order = rng.permutation(len(samples.labels))
     samples = samples.reorder(order)
     inputs = torch.from_numpy(np.ascontiguousarray(samples.inputs[:, columns]))
@@ -97,14 +94,8 @@ def fit_network(
     field = torch.from_numpy(samples.field.astype(np.int64))
     target = torch.from_numpy(samples.labels.astype(np.float32))
     weight = torch.from_numpy(np.minimum(samples.weights, 25).astype(np.float32))
-    sizes = [len(columns) + CONDITIONS, *layers, 1]
-    modules = []
-    for a, b in itertools.pairwise(sizes):
-        modules += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-    network = torch.nn.Sequential(*modules[:-1])
     mean, scale = _moments(samples, columns, turns)
-    if start is not None:
-        _load(torch, network, start, mean, scale)
+    network = _SymmetricNetwork(torch, turns, layers, start, mean, scale)
     mean_t, scale_t = torch.from_numpy(mean), torch.from_numpy(1 / scale)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
     steps = -(-len(target) // batch)
@@ -117,11 +108,7 @@ def fit_network(
         for k in rng.permutation(steps):
             chosen = slice(k * batch, (k + 1) * batch)
             x = torch.cat([inputs[chosen].float(), conditions[field[chosen]]], 1)
-            turn = turned[rng.integers(8)]
-            hidden = torch.nn.functional.linear(
-                (x - mean_t) * scale_t, network[0].weight[:, turn], network[0].bias
-            )
-            output = network[1:](hidden)[:, 0]
+            output = network((x - mean_t) * scale_t)
             if residual is not None:
                 output = output + x[:, residual]
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -135,7 +122,94 @@ def fit_network(
         progress(epoch + 1, total / steps)
         if state is not None:
             _save_state(state, epoch + 1, network, optimizer)
-    return _arrays(network, mean, scale)
+    return network.arrays(mean, scale)
+
+
+class _SymmetricNetwork:
+    """A network whose answer is the same for the eight turns and reflections of its windows.
+
+    Each filter stands for eight hidden units, its turned and mirrored copies; the weights
+    between layers depend on the relative orientation only (Cohen & Welling 2016, "Group
+    equivariant convolutional networks"). Written out, it is a plain network.
+    """
+
+    def __init__(self, torch, turns, layers, start, mean, scale):
+        if any(width % 8 for width in layers):
+            raise ValueError(f"widths of layers must be multiples of 8, got {list(layers)}")
+        self.torch = torch
+        n = len(turns[0])
+        rest = np.arange(n, n + CONDITIONS)
+        self.back = [torch.from_numpy(np.append(np.argsort(t), rest)) for t in turns]
+        self.relative = torch.from_numpy(_relative_orientations(turns))
+        filters = [width // 8 for width in layers]
+        shapes = [(filters[0], n + CONDITIONS)]
+        shapes += [(b, a, 8) for a, b in itertools.pairwise(filters)]
+        shapes += [(1, filters[-1])]
+        self.weights, self.biases = [], []
+        for shape in shapes:
+            reach = np.prod(shape[1:]) ** -0.5
+            self.weights.append((torch.rand(shape) * 2 - 1) * reach)
+            self.biases.append((torch.rand(shape[0]) * 2 - 1) * reach)
+        if start is not None:
+            self._begin_with(start, mean, scale)
+        for parameter in self.parameters():
+            parameter.requires_grad_()
+
+    def parameters(self):
+        return [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
+
+    def plain(self):
+        """Weights ``(outputs, inputs)`` and biases of the plain network."""
+        first, *middle, last = self.weights
+        yield self.torch.cat([first[:, back] for back in self.back]), self.biases[0].repeat(8)
+        for weights, bias in zip(middle, self.biases[1:-1], strict=True):
+            b, a, _ = weights.shape
+            spread = weights[:, :, self.relative]  # b, a, orientation out, orientation in
+            yield spread.permute(2, 0, 3, 1).reshape(8 * b, 8 * a), bias.repeat(8)
+        yield last.repeat(1, 8) / 8, self.biases[-1]
+
+    def __call__(self, x):
+        layers = list(self.plain())
+        for i, (weights, bias) in enumerate(layers, 1):
+            x = self.torch.nn.functional.linear(x, weights, bias)
+            if i < len(layers):
+                x = x.relu()
+        return x[:, 0]
+
+    def arrays(self, mean, scale):
+        """Plain weights with the normalization of the inputs folded in, inputs first."""
+        out = {}
+        for i, (weights, bias) in enumerate(self.plain(), 1):
+            weights = weights.detach().numpy().astype(np.float64).T
+            bias = bias.detach().numpy().astype(np.float64)
+            if i == 1:
+                weights = weights / scale[:, None]
+                bias = bias - mean @ weights
+            out[f"weights{i}"] = np.ascontiguousarray(weights, dtype=np.float32)
+            out[f"bias{i}"] = np.ascontiguousarray(bias, dtype=np.float32)
+        return out
+
+    def _begin_with(self, arrays, mean, scale):
+        for i, own in enumerate(self.weights, 1):
+            weights, bias = arrays[f"weights{i}"], np.asarray(arrays[f"bias{i}"])
+            if i == 1:
+                bias = bias + mean @ weights
+                weights = weights * scale[:, None]
+            units = own.shape[0]
+            some = weights[:, :units].T
+            if i == len(self.weights):
+                some = some.reshape(1, 8, -1).sum(1)
+            elif i > 1:
+                some = some.reshape(units, 8, -1).transpose(0, 2, 1)
+            self.weights[i - 1] = self.torch.from_numpy(np.ascontiguousarray(some, np.float32))
+            self.biases[i - 1] = self.torch.from_numpy(np.array(bias[:units], np.float32))
+
+
+def _relative_orientations(turns):
+    """Table of which turn leads from one orientation to another."""
+    number = {tuple(t): k for k, t in enumerate(turns)}
+    inverse = [number[tuple(np.argsort(t))] for t in turns]
+    return np.array([[number[tuple(turns[inverse[a]][t])] for t in turns] for a in range(8)])
 
 
 def _save_state(path, epoch, network, optimizer):
@@ -188,33 +262,6 @@ def _moments(samples, columns, turns):
     mean = np.concatenate([mean, c.mean(0)]).astype(np.float32)
     scale = np.concatenate([scale, np.maximum(c.std(0), 0.05)]).astype(np.float32)
     return mean, scale
-
-
-def _arrays(network, mean, scale):
-    """Weights with the normalization of the inputs folded in, inputs first."""
-    out = {}
-    linear = [m for m in network if hasattr(m, "weight")]
-    for i, module in enumerate(linear, 1):
-        weights = module.weight.detach().numpy().astype(np.float64).T
-        bias = module.bias.detach().numpy().astype(np.float64)
-        if i == 1:
-            weights = weights / scale[:, None]
-            bias = bias - mean @ weights
-        out[f"weights{i}"] = np.ascontiguousarray(weights, dtype=np.float32)
-        out[f"bias{i}"] = np.ascontiguousarray(bias, dtype=np.float32)
-    return out
-
-
-def _load(torch, network, arrays, mean, scale):
-    linear = [m for m in network if hasattr(m, "weight")]
-    with torch.no_grad():
-        for i, module in enumerate(linear, 1):
-            weights, bias = arrays[f"weights{i}"], arrays[f"bias{i}"]
-            if i == 1:
-                bias = bias + mean @ weights
-                weights = weights * scale[:, None]
-            module.weight.copy_(torch.from_numpy(weights.T.copy()))
-            module.bias.copy_(torch.from_numpy(np.asarray(bias)))
 
 
 def network_logits(arrays, samples, columns=None, residual=None):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crismis.errors import ModelError
-from crismis.identify.judge import hit_probability, load_judge
+from crismis.identify.judge import hit_probability, load_judge, reweight
 
 
 def make_frame(electrons, bad=None, gain=1.0, readnoise=5.0):
@@ -76,3 +76,42 @@ def test_a_constant_image_has_no_hits():
 def test_unknown_models_are_named():
     with pytest.raises(ModelError, match="moon"):
         load_judge("moon")
+
+
+@pytest.mark.parametrize("expected", [2e-4, 3e-4, 6e-4])
+def test_told_a_fraction_of_hits_the_mean_probability_is_that_fraction(sky, expected):
+    image = add_track(add_track(sky.copy(), 300, 200), 100, 100, charge=28)
+    image[20:520:25, 20:520:25] += 40
+    frame = make_frame(image)
+    untold, told = hit_probability(frame), hit_probability(frame, hit_fraction=expected)
+    assert told.mean() == pytest.approx(expected, rel=0.01)
+    seen = untold > 0
+    order = np.argsort(untold[seen], kind="stable")
+    assert (np.diff(told[seen][order]) >= 0).all()
+
+
+def test_a_fraction_far_from_what_the_image_shows_changes_odds_by_20_at_most():
+    probability = np.array([0, 0.5, 0.01], dtype=np.float32)
+    reweight(probability, 0.99, 3)
+    np.testing.assert_allclose(probability, [0, 20 / 21, 20 / 119], rtol=1e-4)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, np.nan])
+def test_a_fraction_that_is_none_is_refused(sky, fraction):
+    with pytest.raises(ValueError, match="hit_fraction must lie between 0 and 1"):
+        hit_probability(make_frame(sky), hit_fraction=fraction)
+
+
+def test_turned_and_mirrored_images_are_judged_alike():
+    rng = np.random.default_rng(3)
+    image = rng.poisson(60, (512, 512)) + rng.normal(0, 5, (512, 512))
+    for _ in range(60):
+        add_track(image, *rng.integers(20, 480, 2), charge=np.exp(rng.uniform(3.5, 8)))
+    first = hit_probability(make_frame(image)) > 0.5
+    for turned, back in (
+        (image.T, lambda mask: mask.T),
+        (image[::-1], lambda mask: mask[::-1]),
+        (np.rot90(image), lambda mask: np.rot90(mask, -1)),
+    ):
+        other = back(hit_probability(make_frame(turned)) > 0.5)
+        assert (first != other).sum() <= 0.01 * first.sum()

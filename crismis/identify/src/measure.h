@@ -63,11 +63,15 @@ static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t
                 int64_t at = y * columns + x;
                 if (bad[at]) continue;
                 values[n++] = data[at];
-                /* Second differences, so that a slope does not count as noise. */
-                if (x > 0 && x + 1 < columns && !bad[at - 1] && !bad[at + 1])
-                    steps[d++] = fabsf(2 * data[at] - data[at - 1] - data[at + 1]);
-                else if (columns < 3 && x + 1 < columns && !bad[at + 1])
-                    steps[d++] = 1.7320508f * fabsf(data[at + 1] - data[at]);
+                /* Second differences, so that a slope does not count as noise; along either
+                   axis in turn, so that neither counts for more. */
+                int down = columns < 3 || (rows >= 3 && ((x + y) & 1));
+                int64_t stride = down ? columns : 1, place = down ? y : x;
+                int64_t last = (down ? rows : columns) - 1;
+                if (place > 0 && place < last && !bad[at - stride] && !bad[at + stride])
+                    steps[d++] = fabsf(2 * data[at] - data[at - stride] - data[at + stride]);
+                else if (last == 1 && place == 0 && !bad[at + stride])
+                    steps[d++] = 1.7320508f * fabsf(data[at + stride] - data[at]);
             }
         int enough = 4 * n * skip > height * width && d > 0;
         level[m] = enough ? middle_mean(values, n, 0.35, 0.65) : NAN;
@@ -78,8 +82,20 @@ static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t
     }
 }
 
+#define N_COUNTS 8
+
+/* Whether a pixel stands alone: no neighbour rises above the noise. */
+static int is_single(const float *s, int64_t width)
+{
+    const float quiet = 2.5f;
+    return s[-1] < quiet && s[1] < quiet && s[-width] < quiet && s[width] < quiet &&
+           s[-width - 1] < quiet && s[-width + 1] < quiet && s[width - 1] < quiet &&
+           s[width + 1] < quiet;
+}
+
 /* Of every bright local maximum of a tile: -ln(left right / centre^2), the same vertically,
-   and its signal to noise; returns how many were found (at most `room`). */
+   its signal to noise and its ring; returns how many were found (at most `room`). Counts the
+   pixels above 3, 10 and 100 sigma, and those that stand alone, by signal to noise. */
 static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, int64_t column,
                            float least, float saturation, int64_t room, float *out,
                            int64_t *counts)
@@ -94,6 +110,8 @@ static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, in
             counts[0] += c > 3;
             counts[1] += c > 10;
             counts[2] += c > 100;
+            if (c > 4 && is_single(s, width))
+                counts[c < 5.5f ? 3 : c < 8 ? 4 : c < 15 ? 5 : c < 40 ? 6 : 7]++;
             if (!(c > least)) continue;
             int64_t x = column + j - HALO;
             if (x < 1 || x >= im->columns - 1 || n >= room) continue;
