@@ -48,7 +48,15 @@ class Field:
 
 
 def random_field(
-    seed, kind, *, shape=(256, 256), footprints=(), psfs=(), backgrounds=(), widths=None
+    seed,
+    kind,
+    *,
+    shape=(256, 256),
+    footprints=(),
+    psfs=(),
+    backgrounds=(),
+    widths=None,
+    undecidable=(3.0, 3.0),
 ):
     """Draw a field; the same seed gives the same field.
 
@@ -64,6 +72,9 @@ def random_field(
         Real images in data units, their undecidable pixels, gain and read noise (electrons).
     widths : tuple of float, optional
         Least and largest width of stars (FWHM, pixels).
+    undecidable : tuple of float
+        Pixels with less charge of a hit than the first number, in units of the noise, count as
+        clean, with more than the second as hit, and between them as neither.
 
     Returns
     -------
@@ -83,7 +94,7 @@ def random_field(
     count = rng.poisson(10 ** rng.uniform(-3.0 if long else -4.5, -1.7) * area)
     deposit = random_deposit(rng, shape, count, footprints)
     if kind == "real":
-        return _on_real(rng, seed, deposit, backgrounds, shape)
+        return _on_real(rng, seed, deposit, backgrounds, shape, undecidable)
     readnoise = float(np.exp(rng.uniform(np.log(1.5), np.log(15))))
     sharp = widths and float(np.exp(rng.uniform(*np.log(widths))))
     scene = random_scene(rng, shape, kind, psfs, sharp)
@@ -105,7 +116,7 @@ def random_field(
     image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
-    labels = _labels(deposit, sigma)
+    labels = _labels(deposit, sigma, undecidable)
     # One frame cannot tell a rare hot pixel from a hit of one pixel. Warm pixels come by the
     # thousand and give themselves away by it.
     labels[(hot > 3 * sigma) & (labels != 1)] = 2
@@ -122,7 +133,7 @@ def random_field(
     return Field(image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad)
 
 
-def _on_real(rng, seed, deposit, backgrounds, shape):
+def _on_real(rng, seed, deposit, backgrounds, shape, limits):
     image, undecidable, gain, readnoise = backgrounds[rng.integers(len(backgrounds))]
     rows, columns = (min(a, b) for a, b in zip(image.shape, shape, strict=True))
     top = rng.integers(image.shape[0] - rows + 1)
@@ -140,7 +151,7 @@ def _on_real(rng, seed, deposit, backgrounds, shape):
     )
     noise = rng.normal(size=image.shape) * np.sqrt(deposit / gain)
     image = image + np.maximum(deposit + noise, 0)
-    labels = _labels(deposit, sigma)
+    labels = _labels(deposit, sigma, limits)
     labels[undecidable & (labels != 1)] = 2
     known = rng.uniform() < 0.6
     scale = gain if known else 1.0
@@ -156,11 +167,12 @@ def _on_real(rng, seed, deposit, backgrounds, shape):
     )
 
 
-def _labels(deposit, sigma):
+def _labels(deposit, sigma, undecidable):
     """1 for hits, 2 where a hit leaves too little to tell, as in its skirt."""
+    low, high = undecidable
     labels = np.zeros(deposit.shape, dtype=np.uint8)
-    labels[deposit > 0.25 * sigma] = 2
-    labels[deposit > 2.7 * sigma] = 1
+    labels[deposit > low * sigma] = 2
+    labels[deposit > high * sigma] = 1
     return labels
 
 

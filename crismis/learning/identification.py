@@ -22,6 +22,7 @@ __all__ = ["IdentifyConfig", "train_identify"]
 __doctest_requires__ = {("train_identify",): ["torch"]}
 
 _PATHS = ("footprints", "psfs", "start", "background_model")
+_WORDS = ("description", "data", "limits")
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
 
 
@@ -66,8 +67,11 @@ class IdentifyConfig:
         Real images to put hits into: ``path``, ``gain``, ``readnoise`` and optionally ``hdu``.
     background_model : str
         Model that finds the hits the backgrounds already have; they become undecidable.
-    description : str
-        For the card.
+    undecidable : tuple of float
+        Charge of a hit in a pixel, in units of the noise, below which the pixel counts as clean
+        and above which it counts as hit.
+    description, data, limits : str
+        For the card: what the model is for, what it was made of, and what it cannot do.
 
     Examples
     --------
@@ -111,7 +115,10 @@ class IdentifyConfig:
     psfs: str = ""
     backgrounds: list = field(default_factory=list)
     background_model: str = ""
+    undecidable: tuple = (3.0, 3.0)
     description: str = ""
+    data: str = ""
+    limits: str = ""
 
     @classmethod
     def load(cls, path):
@@ -135,13 +142,14 @@ class IdentifyConfig:
                 table[key] = place(table[key])
         for entry in table.get("backgrounds", []):
             entry["path"] = place(entry["path"])
-        for key in {"shape", "widths"} & set(table):
+        for key in {"shape", "widths", "undecidable"} & set(table):
             table[key] = tuple(table[key])
         return cls(**table)
 
     def digest(self):
         """Return a short fingerprint; work of another configuration is not resumed."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        table = {k: v for k, v in asdict(self).items() if k not in _WORDS}
+        text = json.dumps(table, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -211,6 +219,7 @@ def _draw_field(config, seed):
         psfs=_material.psfs,
         backgrounds=_material.backgrounds,
         widths=config.widths,
+        undecidable=config.undecidable,
     )
     return made, rng
 
@@ -413,6 +422,10 @@ def _card(config, cut, fraction, logits, held_out):
         "task": "identify",
         "name": config.name,
         "description": config.description,
+        "data": config.data,
+        "limits": config.limits,
+        "split": "Fields of other seeds for fitting, the second judgement, and calibration "
+        "with figures.",
         "date": date.today().isoformat(),
         "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},
         "hit_fraction": fraction,
@@ -421,7 +434,7 @@ def _card(config, cut, fraction, logits, held_out):
         "config": {
             k: Path(v).name if k in _PATHS else v
             for k, v in asdict(config).items()
-            if k != "backgrounds"
+            if k not in ("backgrounds", *_WORDS)
         },
         "backgrounds": [Path(b["path"]).name for b in config.backgrounds],
     }
