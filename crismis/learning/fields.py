@@ -56,7 +56,9 @@ def random_field(
     psfs=(),
     backgrounds=(),
     widths=None,
+    density=(-4.5, -1.7),
     undecidable=(3.0, 3.0),
+    warm=3.0,
 ):
     """Draw a field; the same seed gives the same field.
 
@@ -72,9 +74,13 @@ def random_field(
         Real images in data units, their undecidable pixels, gain and read noise (electrons).
     widths : tuple of float, optional
         Least and largest width of stars (FWHM, pixels).
+    density : tuple of float
+        Decimal logarithm of the least and largest number of hits per pixel.
     undecidable : tuple of float
         Pixels with less charge of a hit than the first number, in units of the noise, count as
         clean, with more than the second as hit, and between them as neither.
+    warm : float
+        Warm pixels with more dark charge than this, in units of the noise, count as neither.
 
     Returns
     -------
@@ -91,7 +97,8 @@ def random_field(
     area = shape[0] * shape[1]
     # Long spectroscopic exposures of irradiated detectors gather many hits and warm pixels.
     long = kind in ("spectrum", "dark") and rng.uniform() < 0.5
-    count = rng.poisson(10 ** rng.uniform(-3.0 if long else -4.5, -1.7) * area)
+    least, largest = density
+    count = rng.poisson(10 ** rng.uniform(max(least, -3.0) if long else least, largest) * area)
     deposit = random_deposit(rng, shape, count, footprints)
     if kind == "real":
         return _on_real(rng, seed, deposit, backgrounds, shape, undecidable)
@@ -102,7 +109,7 @@ def random_field(
     if rng.uniform() < 0.2:
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
     clean = scene + sky
-    if kind not in ("dark", "spectrum") and rng.uniform() < 0.35:
+    if kind not in ("dark", "spectrum") and rng.uniform() < 0.25:
         deposit = _move_onto_sources(rng, deposit, scene, np.sqrt(readnoise**2 + clean))
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
     if rng.uniform() < 0.35:
@@ -111,15 +118,14 @@ def random_field(
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit
     sigma = np.sqrt(readnoise**2 + clean)
-    hot, warm, columns = _defects(rng, shape, sigma, 0.8 if long else 0.2)
-    image = rng.poisson(np.minimum(total + hot + warm, 1e7)).astype(float)
+    hot, dark, columns = _defects(rng, shape, sigma, 0.8 if long else 0.2)
+    image = rng.poisson(np.minimum(total + hot + dark, 1e7)).astype(float)
     image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
     labels = _labels(deposit, sigma, undecidable)
-    # One frame cannot tell a rare hot pixel from a hit of one pixel. Warm pixels come by the
-    # thousand and give themselves away by it.
-    labels[(hot > 3 * sigma) & (labels != 1)] = 2
+    # One frame cannot tell a hot pixel from a hit of one pixel.
+    labels[((hot > 3 * sigma) | (dark > warm * sigma)) & (labels != 1)] = 2
     labels[saturated & (clean > 0.5 * well)] = 0
     labels[saturated & (deposit > 0) & (clean > 0.5 * well)] = 2
     gain, known_noise = 1.0, readnoise

@@ -67,9 +67,13 @@ class IdentifyConfig:
         Real images to put hits into: ``path``, ``gain``, ``readnoise`` and optionally ``hdu``.
     background_model : str
         Model that finds the hits the backgrounds already have; they become undecidable.
+    density : tuple of float
+        Decimal logarithm of the least and largest number of hits per pixel.
     undecidable : tuple of float
         Charge of a hit in a pixel, in units of the noise, below which the pixel counts as clean
         and above which it counts as hit.
+    warm : float
+        Dark charge of a warm pixel, in units of the noise, above which it counts as neither.
     description, data, limits : str
         For the card: what the model is for, what it was made of, and what it cannot do.
 
@@ -115,7 +119,9 @@ class IdentifyConfig:
     psfs: str = ""
     backgrounds: list = field(default_factory=list)
     background_model: str = ""
+    density: tuple = (-4.5, -1.7)
     undecidable: tuple = (3.0, 3.0)
+    warm: float = 3.0
     description: str = ""
     data: str = ""
     limits: str = ""
@@ -142,7 +148,7 @@ class IdentifyConfig:
                 table[key] = place(table[key])
         for entry in table.get("backgrounds", []):
             entry["path"] = place(entry["path"])
-        for key in {"shape", "widths", "undecidable"} & set(table):
+        for key in {"shape", "widths", "density", "undecidable"} & set(table):
             table[key] = tuple(table[key])
         return cls(**table)
 
@@ -219,7 +225,9 @@ def _draw_field(config, seed):
         psfs=_material.psfs,
         backgrounds=_material.backgrounds,
         widths=config.widths,
+        density=config.density,
         undecidable=config.undecidable,
+        warm=config.warm,
     )
     return made, rng
 

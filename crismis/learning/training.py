@@ -2,6 +2,7 @@
 """Fit the judge's networks; PyTorch does the arithmetic, and only here."""
 
 import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def fit_network(
     ----------
     samples : `crismis.learning.dataset.Samples`
     layers : sequence of int
-        Widths of the hidden layers, multiples of eight.
+        Widths of the hidden layers, multiples of 16.
     columns : ndarray, optional
         Which inputs the network sees; all by default.
     residual : int, optional
@@ -119,54 +120,71 @@ def fit_network(
             optimizer.step()
             schedule.step()
             total += loss.item()
-        progress(epoch + 1, total / steps)
         if state is not None:
             _save_state(state, epoch + 1, network, optimizer)
+        progress(epoch + 1, total / steps)
     return network.arrays(mean, scale)
 
 
 class _SymmetricNetwork:
     """A network whose answer is the same for the eight turns and reflections of its windows.
 
-    Each filter stands for eight hidden units, its turned and mirrored copies; the weights
-    between layers depend on the relative orientation only (Cohen & Welling 2016, "Group
-    equivariant convolutional networks"). Written out, it is a plain network.
+    Half of the hidden units of a layer come in eights: turned and mirrored copies of one filter,
+    whose weights to the next layer depend on the relative orientation only (Cohen & Welling
+    2016, "Group equivariant convolutional networks"). The other half are symmetric themselves.
+    Written out, it is a plain network.
     """
 
     def __init__(self, torch, turns, layers, start, mean, scale):
-        if any(width % 8 for width in layers):
-            raise ValueError(f"widths of layers must be multiples of 8, got {list(layers)}")
+        if any(width % 16 for width in layers):
+            raise ValueError(f"widths of layers must be multiples of 16, got {list(layers)}")
         self.torch = torch
-        n = len(turns[0])
-        rest = np.arange(n, n + CONDITIONS)
+        n = len(turns[0]) + CONDITIONS
+        rest = np.arange(len(turns[0]), n)
         self.back = [torch.from_numpy(np.append(np.argsort(t), rest)) for t in turns]
         self.relative = torch.from_numpy(_relative_orientations(turns))
-        filters = [width // 8 for width in layers]
-        shapes = [(filters[0], n + CONDITIONS)]
-        shapes += [(b, a, 8) for a, b in itertools.pairwise(filters)]
-        shapes += [(1, filters[-1])]
+        turned, symmetric = [w // 16 for w in layers], [w // 2 for w in layers]
+        shapes = [{"turned": (turned[0], n), "symmetric": (symmetric[0], n)}]
+        for (a, b), (c, d) in zip(
+            itertools.pairwise(turned), itertools.pairwise(symmetric), strict=True
+        ):
+            shapes.append({"tt": (b, a, 8), "st": (b, c), "ts": (d, a), "ss": (d, c)})
+        shapes.append({"turned": (1, turned[-1]), "symmetric": (1, symmetric[-1])})
+        outputs = [a + b for a, b in zip(turned, symmetric, strict=True)] + [1]
         self.weights, self.biases = [], []
-        for shape in shapes:
-            reach = np.prod(shape[1:]) ** -0.5
-            self.weights.append((torch.rand(shape) * 2 - 1) * reach)
-            self.biases.append((torch.rand(shape[0]) * 2 - 1) * reach)
+        for kinds, size, inputs in zip(shapes, outputs, [n, *layers], strict=True):
+            reach = inputs**-0.5
+            self.weights.append(
+                {k: (torch.rand(shape) * 2 - 1) * reach for k, shape in kinds.items()}
+            )
+            self.biases.append((torch.rand(size) * 2 - 1) * reach)
         if start is not None:
             self._begin_with(start, mean, scale)
         for parameter in self.parameters():
             parameter.requires_grad_()
 
     def parameters(self):
-        return [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
+        return [w for kinds in self.weights for w in kinds.values()] + self.biases
 
     def plain(self):
         """Weights ``(outputs, inputs)`` and biases of the plain network."""
+        cat = self.torch.cat
         first, *middle, last = self.weights
-        yield self.torch.cat([first[:, back] for back in self.back]), self.biases[0].repeat(8)
+
+        def spread(bias, turned):
+            return cat([bias[:turned].repeat(8), bias[turned:]])
+
+        symmetric = sum(first["symmetric"][:, back] for back in self.back) / 8
+        copies = [first["turned"][:, back] for back in self.back]
+        yield cat([*copies, symmetric]), spread(self.biases[0], len(first["turned"]))
         for weights, bias in zip(middle, self.biases[1:-1], strict=True):
-            b, a, _ = weights.shape
-            spread = weights[:, :, self.relative]  # b, a, orientation out, orientation in
-            yield spread.permute(2, 0, 3, 1).reshape(8 * b, 8 * a), bias.repeat(8)
-        yield last.repeat(1, 8) / 8, self.biases[-1]
+            b, a, _ = weights["tt"].shape
+            related = weights["tt"][:, :, self.relative]  # b, a, orientation out, orientation in
+            related = related.permute(2, 0, 3, 1).reshape(8 * b, 8 * a)
+            upper = cat([related, weights["st"].repeat(8, 1)], 1)
+            lower = cat([weights["ts"].repeat(1, 8) / 8, weights["ss"]], 1)
+            yield cat([upper, lower]), spread(bias, b)
+        yield cat([last["turned"].repeat(1, 8) / 8, last["symmetric"]], 1), self.biases[-1]
 
     def __call__(self, x):
         layers = list(self.plain())
@@ -190,19 +208,34 @@ class _SymmetricNetwork:
         return out
 
     def _begin_with(self, arrays, mean, scale):
-        for i, own in enumerate(self.weights, 1):
+        """Take over the weights of an earlier fit."""
+        last = len(self.weights)
+        for i, kinds in enumerate(self.weights, 1):
             weights, bias = arrays[f"weights{i}"], np.asarray(arrays[f"bias{i}"])
             if i == 1:
                 bias = bias + mean @ weights
                 weights = weights * scale[:, None]
-            units = own.shape[0]
-            some = weights[:, :units].T
-            if i == len(self.weights):
-                some = some.reshape(1, 8, -1).sum(1)
-            elif i > 1:
-                some = some.reshape(units, 8, -1).transpose(0, 2, 1)
-            self.weights[i - 1] = self.torch.from_numpy(np.ascontiguousarray(some, np.float32))
-            self.biases[i - 1] = self.torch.from_numpy(np.array(bias[:units], np.float32))
+            weights = weights.T
+            inputs = weights.shape[1] // 2
+            turned = len(bias) // 16
+            if i == 1:
+                found = {"turned": weights[:turned], "symmetric": weights[8 * turned :]}
+            elif i == last:
+                copies = weights[:, :inputs].reshape(1, 8, -1).sum(1)
+                found = {"turned": copies, "symmetric": weights[:, inputs:]}
+            else:
+                upper, lower = weights[:turned], weights[8 * turned :]
+                found = {
+                    "tt": upper[:, :inputs].reshape(turned, 8, -1).transpose(0, 2, 1),
+                    "st": upper[:, inputs:],
+                    "ts": lower[:, :inputs].reshape(len(lower), 8, -1).sum(1),
+                    "ss": lower[:, inputs:],
+                }
+            for kind, array in found.items():
+                kinds[kind] = self.torch.from_numpy(np.array(array, np.float32))
+            if i < last:
+                bias = np.append(bias[:turned], bias[8 * turned :])
+            self.biases[i - 1] = self.torch.from_numpy(np.array(bias, np.float32))
 
 
 def _relative_orientations(turns):
@@ -238,8 +271,11 @@ def _resume(torch, network, optimizer, schedule, path, steps):
                 "step": torch.tensor(float(arrays[f"step{i}"])),
             }
         epoch = int(arrays["epoch"])
-    for _ in range(epoch * steps):
-        schedule.step()
+    with warnings.catch_warnings():
+        # The optimizer's steps were taken before the stop.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        for _ in range(epoch * steps):
+            schedule.step()
     return epoch
 
 

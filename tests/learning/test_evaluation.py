@@ -1,4 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
+import json
+
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
@@ -100,3 +102,30 @@ def test_bootstrap_scatters_round_the_rate_as_much_as_new_images_do():
 def test_bad_input_is_named(score, truth, message):
     with pytest.raises(ValueError, match=message):
         operating_point(score, truth, 0.1)
+
+
+def test_evaluate_prints_the_figures_of_a_frame(tmp_path):
+    from astropy.io import fits
+    from typer.testing import CliRunner
+
+    from crismis.cli.app import app, load_commands
+
+    load_commands()
+    rng = np.random.default_rng(4)
+    image = rng.poisson(60, (128, 128)) + rng.normal(0, 5, (128, 128))
+    truth = np.zeros(image.shape, np.uint8)
+    for row in range(10, 120, 10):
+        image[row, 30:35] += 900
+        truth[row, 30:35] = 1
+    primary = fits.PrimaryHDU()
+    primary.header["GAIN"], primary.header["RDNOISE"] = 1.0, 5.0
+    sci = fits.ImageHDU(image.astype(np.float32), name="SCI")
+    path = tmp_path / "frame.fits"
+    fits.HDUList([primary, sci, fits.ImageHDU(truth, name="TRUTH")]).writeto(path)
+    result = CliRunner().invoke(app, ["evaluate", str(path), "--json"])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.output)
+    assert row["frame"] == "frame.fits"
+    assert row["average_precision"] > 0.99
+    missing = CliRunner().invoke(app, ["evaluate", str(tmp_path / "none.fits")])
+    assert missing.exit_code == 1
