@@ -83,7 +83,7 @@ def cosmicray_learned(
     psf_fwhm : float, optional
         Width of stars in pixels; by default the image tells.
     hit_fraction : float, optional
-        Expected fraction of hit pixels, for which the probabilities are then calibrated.
+        Expected fraction of hit pixels, to which the probabilities are then re-weighted.
     gain_apply : bool, optional
         Return data and uncertainty in electrons.
     n_threads : int, optional

@@ -14,6 +14,7 @@ __all__ = ["CONDITIONS", "Scene", "measure_scene"]
 
 TILE = 256
 SAMPLED_TILES = 64
+_LEAST_AREA = 128 * 128  # fewer pixels do not tell how crowded a detector is
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
 CONDITIONS = 12 + 3 * (len(_EDGES) + 1)
 
@@ -148,7 +149,7 @@ def measure_scene(
     )
     sharpness = np.concatenate([f[0] for f in found])
     counts = sum(f[1] for f in found)
-    area = sum(t[2] * t[3] for t in chosen)
+    area = max(sum(t[2] * t[3] for t in chosen), _LEAST_AREA)
     ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
     conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
     return Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))

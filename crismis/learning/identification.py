@@ -39,9 +39,12 @@ class IdentifyConfig:
         Shares of the kinds of fields, see ``crismis.learning.scenes.KINDS``; ``"real"`` stands
         for the ``backgrounds``.
     warm_fields, fields, refine_fields, held_out_fields : int
-        Numbers of training fields: of a first fit that finds the hard cases, of the fit to
+        Numbers of training fields: of a first fit that finds the hard cases, of each fit to
         these, of the second judgement, and held-out ones, which serve the calibration and the
         figures of the card.
+    rounds : int
+        How often new fields are drawn, whose hard cases the last fit finds and the next one
+        learns from.
     shape : tuple of int
         Pixels of a field.
     widths : tuple of float, optional
@@ -104,6 +107,7 @@ class IdentifyConfig:
     fields: int = 4000
     refine_fields: int = 1500
     held_out_fields: int = 300
+    rounds: int = 1
     shape: tuple = (256, 256)
     widths: tuple | None = None
     hidden: int = 240
@@ -376,15 +380,17 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     warm = draw("warm", _WARM_SEEDS, config.warm_fields, sample_field)
     begin = fit("begin", warm, layers, config.warm_epochs, begin=started(""))
     first = fit("first", warm, [48], config.first_epochs, FIRST_COLUMNS, started("first_"))
-    networks = {"first": first, "full": begin, "cut": first_cut(first, begin, warm)}
+    full, cut = begin, first_cut(first, begin, warm)
     del warm
-    samples = draw("samples", 0, config.fields, sample_field, networks)
-    full = fit("full", samples, layers, config.epochs, begin=begin)
-    cut = config.first_cut
-    if cut is None:
+    for k in range(config.rounds):
+        networks = {"first": first, "full": full, "cut": cut}
+        samples = draw(f"samples{k}", k * config.fields, config.fields, sample_field, networks)
+        full = fit(f"full{k}", samples, layers, config.epochs, begin=full)
         cut = first_cut(first, full, samples.reorder(slice(None, None, 5)))
+        del samples
+    if config.first_cut is not None:
+        cut = config.first_cut
     log(f"first stage passes logits above {cut:.3f}")
-    del samples
     networks = {"first": first, "full": full, "cut": cut}
     judged = draw("refine", _REFINE_SEEDS, config.refine_fields, sample_judged, networks)
     refine = fit(

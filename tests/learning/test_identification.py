@@ -14,6 +14,7 @@ SMALL = IdentifyConfig(
     kinds={"dark": 1.0, "stars": 1.0},
     warm_fields=4,
     fields=6,
+    rounds=2,
     refine_fields=4,
     held_out_fields=4,
     shape=(96, 96),
@@ -55,7 +56,7 @@ def test_a_stopped_training_goes_on_where_it_was(trained, tmp_path):
 
     def stop(step, done, total):
         steps.append(step)
-        if step == "full: epochs" and done == 1:
+        if step == "full0: epochs" and done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -66,7 +67,7 @@ def test_a_stopped_training_goes_on_where_it_was(trained, tmp_path):
     )
     assert "begin: epochs" in steps
     assert "begin: epochs" not in again
-    assert again.count("full: epochs") == 1
+    assert again.count("full0: epochs") == 1
     first, other = (load_model(p)[0] for p in (trained[0], tmp_path / "x.crm"))
     np.testing.assert_allclose(other["weights1"], first["weights1"], rtol=1e-3, atol=1e-4)
 
