@@ -124,11 +124,12 @@ def categorize_cosmicrays(ccd, *, crmask=None, classifier=None, sources=None):
     >>> import numpy as np
     >>> from astropy.nddata import CCDData
     >>> import crismis
-    >>> data = np.random.default_rng(1).normal(50, 3, (64, 64))
+    >>> rng = np.random.default_rng(1)
+    >>> data = rng.normal(50, 3, (64, 64))
     >>> hits = np.zeros(data.shape, bool)
     >>> row = np.arange(20, 40)
     >>> hits[row, row + 10] = hits[row, row + 11] = True
-    >>> data[hits] += 200
+    >>> data[hits] += rng.gamma(2, 200, 40)
     >>> found = crismis.categorize_cosmicrays(CCDData(data, unit="electron"), crmask=hits)
     >>> print(found.events["category"][0], found.events["n_pixels"][0])
     track 40

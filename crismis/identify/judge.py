@@ -247,6 +247,15 @@ def reweight(probability, hit_fraction, pixels):
     ------
     ValueError
         If the fraction is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.judge import reweight
+    >>> probability = np.array([0, 0.5, 0.01], dtype=np.float32)
+    >>> reweight(probability, 0.25, 3)
+    >>> print(probability.round(2), round(float(probability.mean()), 3))
+    [0.   0.72 0.03] 0.25
     """
     from scipy.optimize import brentq
     from scipy.special import expit, logit

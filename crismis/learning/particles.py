@@ -193,7 +193,24 @@ def _add_footprint(rng, deposit, stamp):
 
 
 def add_stamp(image, stamp, top, left):
-    """Add a stamp to an image in place, as far as it lies inside."""
+    """Add a stamp to an image in place, as far as it lies inside.
+
+    Parameters
+    ----------
+    image, stamp : ndarray
+    top, left : int
+        Row and column of the image where the stamp's first pixel goes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.particles import add_stamp
+    >>> image = np.zeros((2, 3))
+    >>> add_stamp(image, np.ones((2, 2)), -1, 2)
+    >>> image
+    array([[0., 0., 1.],
+           [0., 0., 0.]])
+    """
     r0, c0 = max(top, 0), max(left, 0)
     r1 = min(top + stamp.shape[0], image.shape[0])
     c1 = min(left + stamp.shape[1], image.shape[1])

@@ -75,7 +75,7 @@ def fit_network(
     >>> from crismis.learning.training import fit_network
     >>> field = random_field(1, "stars", shape=(128, 128))
     >>> samples = sample_field(field, np.random.default_rng(1), hits=200, others=200)
-    >>> arrays = fit_network(samples, [8], epochs=1)
+    >>> arrays = fit_network(samples, [16], epochs=1)
     >>> sorted(arrays)
     ['bias1', 'bias2', 'weights1', 'weights2']
     """
