@@ -42,7 +42,7 @@ def draw_events(particles, n, volume, rng, *, visible=30.0, target=None):
         (kinetic, of the first particle), ``x_entry``, ``y_entry`` (pixels) and ``z_entry``
         (depth) where it entered or was born, ``inclination`` (from the normal) and
         ``azimuth`` (from the columns' axis) of its direction, ``path_length``, ``deposited``,
-        ``delta_reach``, ``prongs`` and, of these, ``visible_prongs`` (`count_prongs`),
+        ``delta_reach``, ``prongs`` and, of these, ``visible_prongs`` (``count_prongs``),
         ``charge``, ``n_pixels``, ``n_visible``, ``x_centroid``, ``y_centroid``,
         ``bbox_xmin`` ..., ``length`` and ``width`` of the visible pixels (the pixel of entry
         where none is visible).
