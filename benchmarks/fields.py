@@ -140,7 +140,7 @@ def moffat_stars(shape, flux, fwhm, rng, flux_is_peak=False, beta=BETA):
         stamp = _moffat(x[i], y[i], radius, alpha, beta, nodes=1) * norm
         middle = slice(radius - core, radius + core + 1)
         stamp[middle, middle] = inner
-        _add(image, stamp * total, round(y[i]) - radius, round(x[i]) - radius)
+        add_stamp(image, stamp * total, round(y[i]) - radius, round(x[i]) - radius)
         table[i] = x[i], y[i], total, inner.max() * total
     return image, table
 
@@ -164,7 +164,7 @@ def sersic_galaxies(shape, flux, fwhm, rng):
         radius = 10 ** rng.uniform(math.log10(1.5), 1) * OVERSAMPLING
         stamp = _sersic(n, radius, rng.uniform(0.2, 1), rng.uniform(0, math.pi), rng)
         y, x = (rng.integers(0, s) - len(stamp) // 2 for s in fine.shape)
-        _add(fine, stamp * (total / stamp.sum()), y, x)
+        add_stamp(fine, stamp * (total / stamp.sum()), y, x)
     alpha = OVERSAMPLING * fwhm / 2 / math.sqrt(2 ** (1 / BETA) - 1)
     kernel = _moffat(0, 0, math.ceil(8 * fwhm) * OVERSAMPLING, alpha, BETA, nodes=3)
     seen = oaconvolve(fine, kernel / kernel.sum(), mode="same")
@@ -192,11 +192,11 @@ def deposit_footprints(shape, number, rng, library=None):
         stamp = np.rot90(library[index], rng.integers(4))
         stamp = stamp[::-1] if rng.integers(2) else stamp
         y, x = rng.integers(0, shape)
-        _add(image, stamp, y - stamp.shape[0] // 2, x - stamp.shape[1] // 2)
+        add_stamp(image, stamp, y - stamp.shape[0] // 2, x - stamp.shape[1] // 2)
     return image
 
 
-def _add(image, stamp, y, x):
+def add_stamp(image, stamp, y, x):
     """Add a stamp whose corner is at (y, x), cutting what lies outside."""
     top, left = max(y, 0), max(x, 0)
     bottom, right = min(y + stamp.shape[0], image.shape[0]), min(x + stamp.shape[1], image.shape[1])

@@ -192,10 +192,7 @@ def hubble_field(seed, size=1024):
     psfs = hubble_psfs()
     for flux in 10 ** rng.uniform(2, 5.5, 800):
         stamp = np.rot90(psfs[rng.integers(len(psfs))], rng.integers(4)) * flux
-        y, x = rng.integers(-20, size - 20, 2)
-        top, left = max(y, 0), max(x, 0)
-        part = scene[top : y + 40, left : x + 40]
-        part += stamp[top - y : top - y + part.shape[0], left - x : left - x + part.shape[1]]
+        fields.add_stamp(scene, stamp, *rng.integers(-20, size - 20, 2))
     charge = fields.deposit_footprints((size, size), 1500, rng, hubble_hits())
     sigma = np.sqrt(scene + 4.5**2)
     data = fields.add_noise(scene, rng, 4.5) + charge

@@ -34,8 +34,11 @@ DEF MAX_LAYERS = 512
 DEF BLOCK = 256
 DEF FLAT = 0.0833333333333333
 DEF SOFT = 0.02
-DEF SHORTEST_BRANCH = 2.0
+DEF ROUGHNESS = 2.0
 DEF MAIN = 1
+
+SHORTEST_BRANCH = ROUGHNESS
+"""Pixels by which a branch must end outside the edge of the event, or it is roughness."""
 
 
 cdef float select(float* values, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
@@ -539,8 +542,8 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
             norm = sqrt((vy * vy + vx * vx) * (wy * wy + wx * wx))
             out[10] = fabs(vy * wx - vx * wy) / norm if norm > 0 else 0.0
         n_path = start_from_ways(s)
-    out[16] = out[6] - SHORTEST_BRANCH - out[15] / 2
-    out[17] = out[7] - SHORTEST_BRANCH - out[15] / 2
+    out[16] = out[6] - ROUGHNESS - out[15] / 2
+    out[17] = out[7] - ROUGHNESS - out[15] / 2
     compare_arms(s, a, b, arms, n_arms, out + 18)
 
 

@@ -4,13 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._kernels import LEVEL_FEATURES, LEVELS, level_descriptors, ring_statistics
+from ._kernels import (
+    LEVEL_FEATURES,
+    LEVELS,
+    SHORTEST_BRANCH,
+    level_descriptors,
+    ring_statistics,
+)
 from .footprints import Footprints
 
 __all__ = ["measure"]
 
-SHORTEST_BRANCH = 2.0
-"""Pixels by which a branch must end outside the edge of the event, or it is roughness."""
 N_LEVELS = len(LEVELS)
 RING = (1, 4)
 """Local background: pixels farther than 1 and not farther than 4 pixels from the event."""

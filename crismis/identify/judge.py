@@ -269,8 +269,10 @@ def reweight(probability, hit_fraction, pixels):
     def excess(shift):
         return expit(odds + np.float32(shift)).sum(dtype=float) - hit_fraction * pixels
 
-    if excess(-reach) >= 0 or excess(reach) <= 0:
-        shift = -reach if excess(-reach) >= 0 else reach
+    if excess(-reach) >= 0:
+        shift = -reach
+    elif excess(reach) <= 0:
+        shift = reach
     else:
         shift = brentq(excess, -reach, reach, xtol=1e-4)
     probability[judged] = expit(odds + np.float32(shift))

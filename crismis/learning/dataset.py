@@ -287,9 +287,7 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     >>> bool(samples.weights.min() >= 1)
     True
     """
-    scene = measure_scene(
-        field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation
-    )
+    scene = _measure(field)
     planes = scene.image.planes(0, 0, *field.electrons.shape)
     reach = _kernels.REACH
     labels = np.pad(field.labels, reach, constant_values=2).ravel()
@@ -310,6 +308,12 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
         np.zeros(n, np.int32),
         labels[places].astype(np.uint8),
         (1 / rate).astype(np.float32),
+    )
+
+
+def _measure(field):
+    return measure_scene(
+        field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation
     )
 
 
@@ -390,9 +394,7 @@ def sample_judged(field, rng, networks, hits=600, others=1200):
     >>> set(judged.labels.tolist()) <= {0, 1}
     True
     """
-    scene = measure_scene(
-        field.electrons, field.bad, field.gain, field.readnoise, saturation=field.saturation
-    )
+    scene = _measure(field)
     rows, columns = field.electrons.shape
     logits = _first_logits(scene, networks)
     places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))

@@ -8,8 +8,8 @@ from scipy.special import ndtr
 
 from ..detectors import Detector
 from ..events import Footprints, describe, measure_events, relative_stopping, segment
-from ..events._kernels import LEVEL_FEATURES, level_descriptors
-from ..events.measure import SHORTEST_BRANCH, measure_footprints
+from ..events._kernels import LEVEL_FEATURES, SHORTEST_BRANCH, level_descriptors
+from ..events.measure import measure_footprints
 from ..simulate import simulate_stamps
 from ..taxonomy import ARTEFACTS, Category
 

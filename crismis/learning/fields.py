@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from .particles import add_stamp, random_deposit
-from .scenes import random_scene
+from .particles import random_deposit
+from .scenes import add_stamp, random_scene
 
 __all__ = ["Field", "random_field"]
 

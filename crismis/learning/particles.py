@@ -5,8 +5,9 @@ import numpy as np
 from scipy import ndimage
 
 from ..simulate import Diffusion, Volume, draw_events
+from .scenes import add_stamp
 
-__all__ = ["add_stamp", "random_deposit"]
+__all__ = ["random_deposit"]
 
 
 def random_deposit(rng, shape, count, footprints=()):
@@ -190,29 +191,3 @@ def _add_footprint(rng, deposit, stamp):
     top = int(rng.integers(1 - stamp.shape[0], deposit.shape[0]))
     left = int(rng.integers(1 - stamp.shape[1], deposit.shape[1]))
     add_stamp(deposit, np.maximum(stamp, 0), top, left)
-
-
-def add_stamp(image, stamp, top, left):
-    """Add a stamp to an image in place, as far as it lies inside.
-
-    Parameters
-    ----------
-    image, stamp : ndarray
-    top, left : int
-        Row and column of the image where the stamp's first pixel goes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crismis.learning.particles import add_stamp
-    >>> image = np.zeros((2, 3))
-    >>> add_stamp(image, np.ones((2, 2)), -1, 2)
-    >>> image
-    array([[0., 0., 1.],
-           [0., 0., 0.]])
-    """
-    r0, c0 = max(top, 0), max(left, 0)
-    r1 = min(top + stamp.shape[0], image.shape[0])
-    c1 = min(left + stamp.shape[1], image.shape[1])
-    if r0 < r1 and c0 < c1:
-        image[r0:r1, c0:c1] += stamp[r0 - top : r1 - top, c0 - left : c1 - left]

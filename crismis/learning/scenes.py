@@ -4,7 +4,7 @@
 import numpy as np
 from scipy import ndimage, signal
 
-__all__ = ["KINDS", "random_psf", "random_scene"]
+__all__ = ["KINDS", "add_stamp", "random_psf", "random_scene"]
 
 PHASES = 8
 
@@ -91,6 +91,32 @@ def _phases_of_real(rng, psf):
     return phases / phases.sum((2, 3), keepdims=True)
 
 
+def add_stamp(image, stamp, top, left):
+    """Add a stamp to an image in place, as far as it lies inside.
+
+    Parameters
+    ----------
+    image, stamp : ndarray
+    top, left : int
+        Row and column of the image where the stamp's first pixel goes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.scenes import add_stamp
+    >>> image = np.zeros((2, 3))
+    >>> add_stamp(image, np.ones((2, 2)), -1, 2)
+    >>> image
+    array([[0., 0., 1.],
+           [0., 0., 0.]])
+    """
+    r0, c0 = max(top, 0), max(left, 0)
+    r1 = min(top + stamp.shape[0], image.shape[0])
+    c1 = min(left + stamp.shape[1], image.shape[1])
+    if r0 < r1 and c0 < c1:
+        image[r0:r1, c0:c1] += stamp[r0 - top : r1 - top, c0 - left : c1 - left]
+
+
 def add_stars(scene, rows, columns, fluxes, phases):
     """Add stars to a scene in place; positions in pixels, fluxes in electrons."""
     size = phases.shape[2]
@@ -99,13 +125,9 @@ def add_stars(scene, rows, columns, fluxes, phases):
     for y, x, flux in zip(rows, columns, fluxes, strict=True):
         i, j = int(np.floor(y)), int(np.floor(x))
         radius = min(size // 2, max(3, int(np.count_nonzero(flux * row > 0.02)) + 1))
-        cut, n = slice(size // 2 - radius, size // 2 + radius + 1), 2 * radius + 1
+        cut = slice(size // 2 - radius, size // 2 + radius + 1)
         stamp = phases[int((y - i) * PHASES), int((x - j) * PHASES), cut, cut]
-        top, left = i - n // 2, j - n // 2
-        r0, c0 = max(top, 0), max(left, 0)
-        r1, c1 = min(top + n, scene.shape[0]), min(left + n, scene.shape[1])
-        if r0 < r1 and c0 < c1:
-            scene[r0:r1, c0:c1] += flux * stamp[r0 - top : r1 - top, c0 - left : c1 - left]
+        add_stamp(scene, flux * stamp, i - radius, j - radius)
 
 
 def _fluxes(rng, n, faint=1.5, bright=6.0):
@@ -196,11 +218,7 @@ def _add_sersic(rng, scene, y0, x0, flux, radius):
     n = 2 * reach + 1
     stamp = stamp.reshape(n, fine, n, fine).sum((1, 3))
     stamp *= flux / stamp.sum()
-    top, left = i - reach, j - reach
-    r0, c0 = max(top, 0), max(left, 0)
-    r1, c1 = min(top + n, scene.shape[0]), min(left + n, scene.shape[1])
-    if r0 < r1 and c0 < c1:
-        scene[r0:r1, c0:c1] += stamp[r0 - top : r1 - top, c0 - left : c1 - left]
+    add_stamp(scene, stamp, i - reach, j - reach)
 
 
 def spectrum(rng, shape, phases):

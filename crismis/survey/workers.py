@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import functools
 import logging
 import os
 import threading
@@ -246,10 +247,6 @@ def _arm():
     faulthandler.dump_traceback_later(left, exit=True, file=_nowhere())
 
 
-_devnull = []
-
-
+@functools.cache
 def _nowhere():
-    if not _devnull:
-        _devnull.append(open(os.devnull, "w"))  # noqa: SIM115
-    return _devnull[0]
+    return os.open(os.devnull, os.O_WRONLY)
