@@ -1,6 +1,7 @@
 """Search for spallation stars: several straight prongs of differing brightness from one vertex."""
 
-from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -8,51 +9,275 @@ from astropy import units as u
 from astropy.table import QTable
 
 from ..detectors import electrons_per_unit
+from ..errors import ModelError
+from ..events import Footprints, measure
+from ..events._kernels import forest_scores
+from ..network import load_model
+from .prongs import MOST, find_prongs, propose_vertices
+from .tracks import event_excess
 
-__all__ = ["find_spallation", "search_catalog"]
+__all__ = ["STAR_FEATURES", "Vertices", "find_spallation", "find_vertices", "search_catalog"]
 
-_ANGLES = np.arange(180) * (2 * np.pi / 180)
-_STEP = 0.5
-_FIRST = 1.5
-"""Rays start this many pixels from the vertex, outside the blob where prongs overlap."""
+TASK = "spallation"
+SHIPPED = "models/spallation-1.crm"
 
 _NEAR = 1.5
-"""Tracks this many pixels from a point pass through it."""
-
-_SHORTEST = 5.0
-"""Shortest prong in pixels."""
-
-_DIP = 0.65
-"""Two neighbouring prongs are distinct if rays between them are shorter than this fraction."""
-
-_SIDE = 2.0
-_CONTRAST = 1.5
-"""A prong's outer half outshines what lies this many pixels beside it by this factor."""
+"""Tracks this many pixels from a point pass through it or end in it."""
 
 _COLLINEAR = np.deg2rad(15)
-_BRIGHTNESS_RATIO = 4.0
+_BRIGHTNESS_RATIO = 3.0
 """Opposite prongs that agree so well are one particle that went through."""
 
+_SHORTEST = 3.5
+"""Prongs to be counted are this many pixels long."""
 
-@dataclass(frozen=True)
-class _Star:
-    y: float
-    x: float
-    angles: np.ndarray
-    lengths: np.ndarray
-    brightness: np.ndarray
-    lines: np.ndarray
+_APART = 5.0
+"""Of vertices nearer to each other than this many pixels only the most convincing counts."""
+
+_AROUND = 15
+"""Half the side in pixels of the box whose share of hit pixels tells how crowded a place is."""
+
+_CORE = 6.0
+"""Radius in pixels within which the charge should lie on prongs."""
+
+_PER_PRONG = (
+    "length",
+    "over_track",
+    "over_noise",
+    "contrast",
+    "gradient",
+    "miss",
+    "wiggle",
+    "turn",
+    "partner_ratio",
+)
+STAR_FEATURES = (
+    *(f"{name}_{i}" for i in range(1, MOST + 1) for name in _PER_PRONG),
+    "n_prongs",
+    "n_lines",
+    "n_alone",
+    "n_ends_10",
+    "n_ends_25",
+    "n_bright_2",
+    "n_bright_4",
+    "n_bright_8",
+    "widest_gap",
+    "vertex_over_prongs",
+    "vertex_over_track",
+    "core_unexplained",
+    "core_pixels_unexplained",
+    "log_chance",
+    "log_chance_bright",
+    "crowding",
+    "hit_share",
+    "track_over_noise",
+    "tracks_per_pixel",
+    "track_length",
+)
+"""What the ranking of spallation stars knows of a vertex, in this order."""
 
 
-def find_spallation(ccd, *, min_lines=3):
+class Vertices:
+    """Points of an image from which straight prongs start.
+
+    Attributes
+    ----------
+    y, x : ndarray of int, shape (n,)
+        Places in pixels.
+    prongs : `~crismis.physics.prongs.Prongs`
+        What leaves them.
+    counted, lines : ndarray of bool, shape (n, most)
+        Which prongs are long enough to count, and which of these are a line of their own: the
+        fainter of two that are one particle which passed through is not.
+    vertex_charge : ndarray, shape (n,)
+        Within 1.5 pixels, electrons where the gain is known, else data units.
+    chance : ndarray, shape (n,)
+        Probability that unrelated tracks meet there.
+    features : ndarray of float32, shape (n, len(`STAR_FEATURES`))
+    """
+
+    def __init__(self, image, hits, floor, crowd):
+        self.y, self.x = propose_vertices(image, hits, floor)
+        self.prongs = find_prongs(image, self.y, self.x, floor)
+        self.counted = self.prongs.length >= _SHORTEST
+        self.through = self._through()
+        self.lines = self.counted & ~(self.through & self._fainter())
+        y, x, distance, values = self._core(image)
+        self.vertex_charge = (values * (distance <= _NEAR)).sum(axis=1)
+        logs = crowd.log_chances(self.prongs.level, self.lines, self.through)
+        self.chance = np.exp(logs.sum(axis=1) - logs.min(axis=1, initial=0.0))
+        self.features = self._describe(image, hits, floor, crowd, logs, (y, x, distance, values))
+
+    def __len__(self):
+        return len(self.y)
+
+    def _partner(self, values):
+        return np.take_along_axis(values, self.prongs.partner, axis=1)
+
+    def _ratio(self):
+        """Brightness over that of the best continuation, at least 1."""
+        level = np.maximum(self.prongs.level, 1e-9)
+        other = self._partner(level)
+        return np.maximum(level, other) / np.minimum(level, other)
+
+    def _through(self):
+        mutual = self._partner(self.prongs.partner) == np.arange(MOST)
+        alike = (self.prongs.turn < _COLLINEAR) & (self._ratio() < _BRIGHTNESS_RATIO)
+        return mutual & alike & self.counted & self._partner(self.counted)
+
+    def _fainter(self):
+        return self.prongs.partner < np.arange(MOST)
+
+    def _core(self, image):
+        reach = int(_CORE)
+        dy, dx = (v.ravel() for v in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+        values = np.pad(image, reach)[self.y[:, None] + dy + reach, self.x[:, None] + dx + reach]
+        return dy, dx, np.hypot(dy, dx), np.maximum(values, 0.0)
+
+    def _describe(self, image, hits, floor, crowd, logs, core):
+        from scipy import ndimage
+
+        p = self.prongs
+        present = p.present
+        level = np.maximum(p.level, 1e-9)
+        over_track = level / crowd.typical
+        per_prong = {
+            "length": p.length,
+            "over_track": np.log(over_track),
+            "over_noise": np.log(level / floor),
+            "contrast": np.log(np.clip(p.contrast, 0.1, 1e3)),
+            "gradient": np.log(np.clip(p.gradient, 1e-2, 1e2)),
+            "miss": p.miss,
+            "wiggle": p.wiggle,
+            "turn": p.turn,
+            "partner_ratio": np.log(self._ratio()),
+        }
+        blank = {"over_track": -9.0, "over_noise": -9.0, "turn": np.pi}
+        rows = [np.where(present, per_prong[name], blank.get(name, 0.0)) for name in _PER_PRONG]
+        ends = [self.counted & (p.turn > np.deg2rad(a)) for a in (10, 25)]
+        bright = [self.lines & (over_track > r) for r in (2, 4, 8)]
+        unexplained = self._unexplained(core, floor)
+        around = ndimage.uniform_filter(hits.astype(np.float32), 2 * _AROUND + 1)[self.y, self.x]
+        sum_of_levels = np.where(present, level, 0.0).sum(axis=1)
+        n = len(self)
+        columns = [
+            *np.stack(rows, axis=2).reshape(n, -1).T,
+            present.sum(axis=1),
+            self.lines.sum(axis=1),
+            (self.counted & ~self.through).sum(axis=1),
+            *(e.sum(axis=1) for e in ends),
+            *(b.sum(axis=1) for b in bright),
+            _widest_gap(p.angle, present),
+            self.vertex_charge / np.maximum(sum_of_levels, 1e-9),
+            np.log(np.maximum(self.vertex_charge, floor) / crowd.typical),
+            *unexplained,
+            logs.sum(axis=1),
+            logs.min(axis=1, initial=0.0),
+            around,
+            *(np.full(n, v) for v in (hits.mean(), np.log(crowd.typical / floor), crowd.density)),
+            np.full(n, crowd.length),
+        ]
+        return np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.float32)
+
+    def _unexplained(self, core, floor):
+        """Share of charge, and number of pixels, near the vertex that lie on no prong."""
+        dy, dx, distance, values = core
+        near = (distance <= _CORE) & (distance > _NEAR)
+        explained = np.zeros(values.shape, bool)
+        for i in range(MOST):
+            sine, cosine = np.sin(self.prongs.angle[:, i]), np.cos(self.prongs.angle[:, i])
+            along = dx * cosine[:, None] + dy * sine[:, None]
+            across = dy * cosine[:, None] - dx * sine[:, None]
+            inside = (along > 0) & (along < self.prongs.length[:, i, None] + 1)
+            explained |= inside & (np.abs(across) < 1.3)
+        left = near & ~explained
+        total = (values * near).sum(axis=1)
+        return (values * left).sum(axis=1) / np.maximum(total, 1e-9), (left & (values > floor)).sum(
+            axis=1
+        )
+
+
+def _widest_gap(angle, present):
+    """Largest angle between neighbouring prongs, radians."""
+    angle = np.sort(np.where(present, angle % (2 * np.pi), np.inf), axis=1)
+    n = present.sum(axis=1)
+    first, last = angle[:, 0], np.take_along_axis(angle, np.maximum(n - 1, 0)[:, None], 1)[:, 0]
+    known = np.where(np.isfinite(angle), angle, np.where(n > 0, last, 0.0)[:, None])
+    around = np.where(n > 0, first + 2 * np.pi - last, 2 * np.pi)
+    return np.maximum(np.diff(known, axis=1).max(axis=1), around)
+
+
+def find_vertices(ccd):
+    """Find and describe the points of an image from which straight prongs start.
+
+    Parameters
+    ----------
+    ccd : `~crismis.CosmicRayCCDData`
+        With ``.segmentation`` and ``.events``.
+
+    Returns
+    -------
+    Vertices
+
+    Raises
+    ------
+    ValueError
+        If there are no events.
+    """
+    if ccd.events is None:
+        raise ValueError("events are not set: run crismis.categorize_cosmicrays first")
+    scale, _ = electrons_per_unit(ccd)
+    image = np.nan_to_num(ccd.original.astype(np.float64) * scale, posinf=0.0, neginf=0.0)
+    none = np.zeros(ccd.shape, np.int32)
+    labels = none if ccd.segmentation is None else np.asarray(ccd.segmentation.data)
+    return vertices_of(
+        labels, image, lambda events, level: event_excess(ccd, events, image, scale, level)
+    )
+
+
+def vertices_of(labels, image, excess_of=None):
+    """Describe the vertices of a label image.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+        Label of the event that each pixel belongs to, 0 for none.
+    image : ndarray
+        Finite values, in electrons where the gain is known.
+    excess_of : callable, optional
+        Takes `~crismis.events.Footprints` and the background of each event; gives the excess
+        of each of their pixels. By default the image above that background.
+
+    Returns
+    -------
+    Vertices
+    """
+    around = measure(labels, image)
+    events = Footprints.from_labels(labels)
+    level = around["background"]
+    if excess_of is None:
+        values = image[events.y, events.x] - events.spread(level)
+    else:
+        values = excess_of(events, level)
+    excess = np.zeros(labels.shape, np.float32)
+    excess[events.y, events.x] = values
+    noise = np.median(around["noise"]) if len(events) else 1.0
+    floor = 3 * max(float(noise), 1e-6 * float(np.abs(excess).max()), 1e-9)
+    crowd = _Crowd(around["charge"], around["length"], labels.shape)
+    return Vertices(excess, labels > 0, floor, crowd)
+
+
+def find_spallation(ccd, *, min_lines=3, min_probability=None, model=None):
     r"""Rank events that look like a nuclear reaction in the detector.
 
     The definition is that of the SOHO/LASCO team: several straight prongs of differing
-    brightness that meet at one vertex [1]_. Every connected group of hit pixels is tried with
-    vertices at its densest pixels. Rays from a vertex run as long as they stay on hit pixels;
-    prongs are the distinct long rays. Opposite prongs of like brightness are one particle that
-    passed through, so that crossing tracks count as two lines; a candidate needs at least
-    ``min_lines``.
+    brightness that meet at one vertex [1]_. Every hit pixel from which three or more rays stay
+    bright for four pixels is tried as a vertex. Its prongs are traced and described
+    (`STAR_FEATURES`): length, brightness against the median track of the image and against the
+    noise, contrast, by how much its straight line misses the vertex, how well another prong
+    continues it. Boosted trees, trained on simulated frames of many detectors, make of these a
+    probability. Opposite prongs of like brightness are one particle that passed through, so
+    that crossing tracks count as two lines.
 
     Parameters
     ----------
@@ -60,6 +285,11 @@ def find_spallation(ccd, *, min_lines=3):
         With ``.segmentation`` and ``.events``.
     min_lines : int, optional
         Fewest independent lines through the vertex.
+    min_probability : float, optional
+        Least probability of a candidate; by default the one at which simulated frames with
+        5 % hit pixels showed one false candidate per 10^4 events.
+    model : path-like, optional
+        Model file of ``crismis train spallation`` instead of the shipped one.
 
     Returns
     -------
@@ -67,16 +297,21 @@ def find_spallation(ccd, *, min_lines=3):
         Most convincing first: ``labels`` (of the events it is made of), ``x_vertex``,
         ``y_vertex`` (pix), ``n_prongs``, ``n_lines``, ``prong_angles`` (deg, comma-separated
         text), ``longest_prong`` (pix), ``brightness_ratio`` (brightest over faintest prong,
-        per pixel), ``vertex_charge`` (within 1.5 pixels) and ``charge`` (electron where the
-        gain is known, else the unit of the data), and ``chance_probability``: that so many
-        unrelated tracks meet there by chance, a Poisson tail with mean
-        :math:`\mu = n\,(2 r \bar{L} + \pi r^2)` for n tracks per pixel of mean length
-        :math:`\bar{L}` and r = 1.5 pixels.
+        per pixel), ``vertex_charge`` (within 1.5 pixels) and ``charge`` (of its events;
+        electron where the gain is known, else the unit of the data), ``probability``, and
+        ``chance_probability``: that unrelated tracks meet the line that is rarest there. It is
+        the product over the other lines of the Poisson probability :math:`1 - e^{-\mu}` that a
+        track at least as bright passes within r = 1.5 pixels,
+        :math:`\mu = \sum (2 r L_i + \pi r^2)/A`, or, for a prong that nothing continues, ends
+        there, :math:`\mu = \sum 2 \pi r^2/A`, summed over such events of length
+        :math:`L_i` in the area A of the image.
 
     Raises
     ------
     ValueError
         If there are no events.
+    ModelError
+        If the model file is none or was made for other features.
 
     References
     ----------
@@ -95,27 +330,87 @@ def find_spallation(ccd, *, min_lines=3):
     >>> candidates.colnames[:4]
     ['labels', 'x_vertex', 'y_vertex', 'n_prongs']
     """
-    from scipy import ndimage
+    vertices = find_vertices(ccd)
+    probability, usual = star_probability(vertices.features, model)
+    least = usual if min_probability is None else min_probability
+    enough = (probability >= least) & (vertices.lines.sum(axis=1) >= min_lines)
+    chosen = np.flatnonzero(enough)
+    best = chosen[apart(vertices.y[chosen], vertices.x[chosen], probability[chosen])]
+    _, unit = electrons_per_unit(ccd)
+    return _table(ccd, vertices, probability, best, unit)
 
-    if ccd.events is None:
-        raise ValueError("events are not set: run crismis.categorize_cosmicrays first")
-    scale, unit = electrons_per_unit(ccd)
-    rows = []
-    if ccd.segmentation is not None:
-        labels = np.asarray(ccd.segmentation.data)
-        image = ccd.original * scale
-        crowd = _Crowd(ccd)
-        groups, _ = ndimage.label(labels > 0, structure=np.ones((3, 3)))
-        for number, box in enumerate(ndimage.find_objects(groups), start=1):
-            mask = groups[box] == number
-            if not _roomy(mask):
-                continue
-            excess = image[box] - _level(image, groups, box)
-            star = _best_star(mask, excess, min_lines)
-            if star is not None:
-                rows.append(_row(star, mask, excess, labels[box], box, crowd))
-    table = _table(rows, unit)
-    return table[np.argsort(table["chance_probability"], kind="stable")]
+
+@cache
+def _load(path):
+    path = files("crismis").joinpath(SHIPPED) if path is None else Path(path)
+    arrays, card = load_model(path, TASK)
+    if tuple(card["features"]) != STAR_FEATURES:
+        raise ModelError(f"{path}: describes vertices by other features; train it anew")
+    return arrays, card
+
+
+def star_probability(features, model=None):
+    """Probability that vertices are spallation stars, and the least one of a candidate.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n, len(`STAR_FEATURES`))
+    model : path-like, optional
+
+    Returns
+    -------
+    probability : ndarray, shape (n,)
+    least : float
+        From the model's card.
+    """
+    arrays, card = _load(None if model is None else str(model))
+    names = ("feature", "threshold", "left", "right", "roots", "output", "leaves")
+    scores = forest_scores(features, *(arrays[name] for name in names), 2) + arrays["start"]
+    return 1 / (1 + np.exp(scores[:, 0] - scores[:, 1])), card["least_probability"]
+
+
+def apart(y, x, probability):
+    """Indices of vertices, most probable first, without those near a more probable one."""
+    kept = []
+    for i in np.argsort(-probability, kind="stable"):
+        if not kept or np.hypot(y[i] - y[kept], x[i] - x[kept]).min() >= _APART:
+            kept.append(i)
+    return np.array(kept, dtype=int)
+
+
+def _table(ccd, vertices, probability, chosen, unit):
+    p, counted = vertices.prongs, vertices.counted
+    table = QTable()
+    labels = [_labels_at(ccd, vertices.y[i], vertices.x[i]) for i in chosen]
+    table["labels"] = np.array([",".join(map(str, names)) for names in labels], dtype=str)
+    table["x_vertex"] = vertices.x[chosen].astype(float) * u.pix
+    table["y_vertex"] = vertices.y[chosen].astype(float) * u.pix
+    table["n_prongs"] = counted[chosen].sum(axis=1)
+    table["n_lines"] = vertices.lines[chosen].sum(axis=1)
+    table["prong_angles"] = np.array([_angles(p.angle[i, counted[i]]) for i in chosen], dtype=str)
+    table["longest_prong"] = p.length[chosen].max(axis=1, initial=0.0) * u.pix
+    table["brightness_ratio"] = np.array([_contrast(p.level[i, counted[i]]) for i in chosen], float)
+    table["vertex_charge"] = vertices.vertex_charge[chosen] * unit
+    charge = np.nan_to_num(u.Quantity(ccd.events["charge"]).value)
+    known = np.asarray(ccd.events["label"])
+    table["charge"] = np.array([charge[np.isin(known, n)].sum() for n in labels], float) * unit
+    table["probability"] = probability[chosen]
+    table["chance_probability"] = vertices.chance[chosen]
+    return table
+
+
+def _labels_at(ccd, y, x):
+    """Labels of the events within 1.5 pixels of a vertex."""
+    box = np.s_[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+    return np.setdiff1d(np.asarray(ccd.segmentation.data)[box], [0])
+
+
+def _angles(angles):
+    return ",".join(f"{a:.0f}" for a in np.sort(np.rad2deg(angles) % 360))
+
+
+def _contrast(levels):
+    return levels.max() / max(levels.min(), 1e-300) if len(levels) else np.nan
 
 
 def search_catalog(catalog, *, min_lines=3, most=48, half_width=16):
@@ -187,162 +482,35 @@ def search_catalog(catalog, *, min_lines=3, most=48, half_width=16):
     if not found:
         raise CatalogError(f"{catalog.path}: no cleaned images; run without --no-cleaned")
     table = vstack(found, metadata_conflicts="silent")
-    table = table[np.argsort(table["chance_probability"], kind="stable")]
+    table = table[np.argsort(-table["probability"], kind="stable")]
     stamps = list(table["stamp"][:most])
     table.remove_column("stamp")
     return table, stamps
 
 
-def _roomy(mask):
-    return mask.sum() >= 12 and min(mask.shape) >= 5
-
-
-def _best_star(mask, image, min_lines):
-    """The star at the vertex that explains most as prongs, if it has enough lines."""
-    stars = [_prongs(mask, image, y, x) for y, x in _vertices(mask, image)]
-    best = max(stars, key=lambda star: (len(star.angles), star.lengths.sum()))
-    return best if len(best.lines) >= min_lines else None
-
-
-def _vertices(mask, image):
-    """Pixels where hits are densest and brightest: at most a dozen."""
-    from scipy import ndimage
-
-    crowd = ndimage.uniform_filter(mask.astype(float), 5, mode="constant")
-    glow = ndimage.uniform_filter(np.where(mask, image - image[mask].min(), 0.0), 3)
-    value = np.where(mask, crowd / crowd.max() + glow / max(glow.max(), 1e-300), -1.0)
-    order = np.argsort(value, axis=None)[::-1][: min(12, int(mask.sum()))]
-    return np.stack(np.unravel_index(order, mask.shape), axis=1)
-
-
-def _prongs(mask, image, y, x):
-    reach = int(np.hypot(*mask.shape)) + 2
-    radius = np.arange(_FIRST, reach, _STEP)
-    on = _sample(mask, y, x, radius, 0.0) > 0
-    # A ray may miss one sample: a slanted line of one pixel's width is a staircase.
-    on[:, 1:-1] |= on[:, :-2] & on[:, 2:]
-    alive = np.logical_and.accumulate(on, axis=1)
-    length = np.where(alive.any(axis=1), _FIRST + _STEP * alive.sum(axis=1), 0.0)
-    peaks = _peaks(length)
-    outer = alive[peaks] & (radius > length[peaks, None] / 2)
-    count = np.maximum(outer.sum(axis=1), 1)
-    ridge, left, right = (
-        (_sample(image, y, x, radius, offset, peaks) * outer).sum(axis=1) / count
-        for offset in (0.0, _SIDE, -_SIDE)
-    )
-    distinct = ridge > _CONTRAST * np.maximum(left, right)
-    peaks, ridge = peaks[distinct], ridge[distinct]
-    lines = _lines(_ANGLES[peaks], ridge)
-    return _Star(float(y), float(x), _ANGLES[peaks], length[peaks], ridge, lines)
-
-
-def _sample(plane, y, x, radius, offset, rays=slice(None)):
-    """Values along rays from a point, shifted sideways; 0 outside the plane."""
-    sine, cosine = np.sin(_ANGLES[rays])[:, None], np.cos(_ANGLES[rays])[:, None]
-    rows = np.rint(y + radius * sine + offset * cosine).astype(int)
-    cols = np.rint(x + radius * cosine - offset * sine).astype(int)
-    inside = (rows >= 0) & (rows < plane.shape[0]) & (cols >= 0) & (cols < plane.shape[1])
-    values = np.zeros(inside.shape)
-    values[inside] = plane[rows[inside], cols[inside]]
-    return values
-
-
-def _peaks(length):
-    """Indices of distinct long rays: local maxima separated by dips, on the circle."""
-    peaks = []
-    for p in np.argsort(length)[::-1]:
-        if length[p] < _SHORTEST:
-            break
-        if all(_separated(length, p, q) for q in peaks):
-            peaks.append(int(p))
-    return np.array(peaks, dtype=int)
-
-
-def _separated(length, p, q):
-    low, high = sorted((p, q))
-    between = length[low : high + 1]
-    around = np.concatenate([length[high:], length[: low + 1]])
-    shortest = _DIP * min(length[p], length[q])
-    return between.min() < shortest and around.min() < shortest
-
-
-def _lines(angles, brightness):
-    """Brightness of each line: a prong, or an opposite pair of like brightness."""
-    left = list(np.argsort(brightness))
-    lines = []
-    while left:
-        p = left.pop()
-        lines.append(brightness[p])
-        for q in reversed(left):
-            turn = np.abs((angles[p] - angles[q]) % (2 * np.pi) - np.pi)
-            if turn < _COLLINEAR and brightness[p] < _BRIGHTNESS_RATIO * brightness[q]:
-                left.remove(q)
-                break
-    return np.array(lines)
-
-
-def _level(image, groups, box):
-    grown = tuple(slice(max(s.start - 4, 0), s.stop + 4) for s in box)
-    outside = image[grown][(groups[grown] == 0) & np.isfinite(image[grown])]
-    return float(np.median(outside)) if outside.size else 0.0
-
-
-def _row(star, mask, excess, labels, box, crowd):
-    y, x = np.indices(mask.shape)
-    near = mask & (np.hypot(y - star.y, x - star.x) <= 1.5)
-    order = np.argsort(star.angles)
-    return {
-        "labels": ",".join(str(n) for n in np.unique(labels[mask])),
-        "x_vertex": box[1].start + star.x,
-        "y_vertex": box[0].start + star.y,
-        "n_prongs": len(star.angles),
-        "n_lines": len(star.lines),
-        "prong_angles": ",".join(f"{a:.0f}" for a in np.rad2deg(star.angles[order])),
-        "longest_prong": star.lengths.max(),
-        "brightness_ratio": star.brightness.max() / max(star.brightness.min(), 1e-300),
-        "vertex_charge": excess[near].sum(),
-        "charge": excess[mask].sum(),
-        "chance_probability": crowd.chance(star.lines),
-    }
-
-
-def _table(rows, unit):
-    kinds = {
-        "labels": str,
-        "x_vertex": float,
-        "y_vertex": float,
-        "n_prongs": int,
-        "n_lines": int,
-        "prong_angles": str,
-        "longest_prong": float,
-        "brightness_ratio": float,
-        "vertex_charge": float,
-        "charge": float,
-        "chance_probability": float,
-    }
-    table = QTable()
-    for name, kind in kinds.items():
-        table[name] = np.array([row.get(name, np.nan) for row in rows], dtype=kind)
-    for name in ("x_vertex", "y_vertex", "longest_prong"):
-        table[name] = table[name] * u.pix
-    for name in ("vertex_charge", "charge"):
-        table[name] = table[name] * unit
-    return table
-
-
 class _Crowd:
-    """How often unrelated tracks of given brightness pass a point of this image."""
+    """How often unrelated tracks of given brightness pass a point of this image or end in it."""
 
-    def __init__(self, ccd):
-        length = u.Quantity(ccd.events["length"]).to_value(u.pix)
-        charge = np.nan_to_num(np.asarray(u.Quantity(ccd.events["charge"]).value, float))
-        order = np.argsort(charge / length)
-        self.brightness = (charge / length)[order]
-        area = 2 * _NEAR * length[order] + np.pi * _NEAR**2
-        self.passing = np.append(np.cumsum(area[::-1])[::-1], 0.0) / ccd.data.size
+    def __init__(self, charge, length, shape):
+        level = np.maximum(np.nan_to_num(charge), 1e-9) / np.maximum(length, 1.0)
+        order = np.argsort(level)
+        self.level = level[order]
+        self.typical = float(np.median(level)) if len(level) else 1.0
+        self.length = float(np.mean(length)) if len(length) else 0.0
+        n_pixels = shape[0] * shape[1]
+        self.density = len(level) / n_pixels
+        disc = np.pi * _NEAR**2
+        self.passing = self._brighter(2 * _NEAR * length[order] + disc) / n_pixels
+        self.ending = self._brighter(np.full(len(level), 2 * disc)) / n_pixels
 
-    def chance(self, lines):
-        """Probability that tracks at least as bright as all lines but the brightest meet there."""
-        others = np.sort(lines)[::-1][1:]
-        mean = self.passing[np.searchsorted(self.brightness, others)]
-        return float(np.prod(np.minimum(-np.expm1(-mean), 1.0)))
+    @staticmethod
+    def _brighter(area):
+        return np.append(np.cumsum(area[::-1])[::-1], 0.0)
+
+    def log_chances(self, level, lines, through):
+        """Logarithm of the chance of each line of each vertex; 0 where there is none."""
+        place = np.searchsorted(self.level, level)
+        mean = np.where(through, self.passing[place], self.ending[place])
+        # What is brighter than every event of the image is as rare as the image can tell.
+        mean = np.maximum(mean, self.ending[-2] if len(self.level) else 1.0)
+        return np.where(lines, np.log(-np.expm1(-mean)), 0.0)

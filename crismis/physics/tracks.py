@@ -141,12 +141,7 @@ def _bad(ccd, labels):
 def _apertures(ccd, image, labels, bad, scale, around):
     """Pixels of each event and the ring that touches it, and their excess over background."""
     events = Footprints.from_labels(labels)
-    level = events.spread(around["background"])
-    excess = image[events.y, events.x] - level
-    if ccd.flags is not None and ccd.replaced is not None:
-        repaired = (ccd.flags[events.y, events.x] & Flag.REPAIRED) != 0
-        under = ccd.data[events.y, events.x].astype(float) * scale
-        excess = np.where(repaired, image[events.y, events.x] - under, excess)
+    excess = event_excess(ccd, events, image, scale, around["background"])
     excess[bad[events.y, events.x]] = 0.0
     y, x, owner = _ring(events, excess, labels, bad)
     ring_excess = image[y, x] - around["background"][owner]
@@ -160,6 +155,16 @@ def _apertures(ccd, image, labels, bad, scale, around):
         x=np.concatenate([events.x, x])[order],
     )
     return pixels, np.concatenate([excess, ring_excess])[order]
+
+
+def event_excess(ccd, events, image, scale, background):
+    """Excess of each pixel of the events: over what repair put there, else over the background."""
+    excess = image[events.y, events.x] - events.spread(background)
+    if ccd.flags is not None and ccd.replaced is not None:
+        repaired = (ccd.flags[events.y, events.x] & Flag.REPAIRED) != 0
+        under = ccd.data[events.y, events.x].astype(float) * scale
+        excess = np.where(repaired, image[events.y, events.x] - under, excess)
+    return excess
 
 
 def _ring(events, excess, labels, bad):
