@@ -35,7 +35,6 @@ _FEWEST_STARS = 40
 _STARS = (0.0, 0.02, 0.15)
 """Shares of reactions among the events: far more than in nature, to learn from few frames."""
 
-_FIELD = 1024
 _MOST_EVENTS = 12_000
 
 
@@ -54,6 +53,18 @@ class StarFrames:
         Seed of the frame that each is from.
     n_events : int
         Particles on all frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.spallation import StarFrames, fit_ranking
+    >>> from crismis.physics.spallation import STAR_FEATURES
+    >>> rng = np.random.default_rng(1)
+    >>> features = rng.normal(size=(600, len(STAR_FEATURES))).astype("f4")
+    >>> y, x = rng.integers(0, 1000, (2, 600))
+    >>> frames = StarFrames(features, y, x, features[:, 0] > 1, np.arange(600) // 60, 20_000)
+    >>> frames.n_events, len(frames.star)
+    (20000, 600)
     """
 
     features: np.ndarray
@@ -71,8 +82,10 @@ class StarFrames:
         return cls(*columns, sum(part.n_events for part in parts))
 
 
-def star_frame(detector, *, hit_share=0.05, particles="space-minimum", stars=0.03, seed=0):
-    """Simulate a frame of 1024 x 1024 pixels with a given share of hit pixels.
+def star_frame(
+    detector, *, hit_share=0.05, particles="space-minimum", stars=0.03, size=1024, seed=0
+):
+    """Simulate a square frame with a given share of hit pixels.
 
     Parameters
     ----------
@@ -84,6 +97,8 @@ def star_frame(detector, *, hit_share=0.05, particles="space-minimum", stars=0.0
         Mixture of all other particles (`crismis.simulate.MIXTURES`).
     stars : float
         Share of nuclear reactions among the events.
+    size : int
+        Side of the frame in pixels.
     seed : int
         Source of all randomness.
 
@@ -91,6 +106,15 @@ def star_frame(detector, *, hit_share=0.05, particles="space-minimum", stars=0.0
     -------
     `~crismis.CosmicRayCCDData`
         With ``.truth``; `true_hits` tells the pixels that were hit.
+
+    Examples
+    --------
+    >>> from crismis import Detector
+    >>> from crismis.learning.spallation import star_frame, true_hits
+    >>> slab = Detector("slab", pitch=20.0, thickness=50.0, gain=1.0, readnoise=5.0, diffusion=4.0)
+    >>> image = star_frame(slab, hit_share=0.02, size=256, seed=1)
+    >>> bool(0.01 < true_hits(image).mean() < 0.04)
+    True
     """
     kinds = {k: v for k, v in mixture(particles).items() if k != "spallation"}
     rest = sum(share for _, share in kinds.values())
@@ -98,22 +122,40 @@ def star_frame(detector, *, hit_share=0.05, particles="space-minimum", stars=0.0
     if stars:
         kinds["spallation"] = (KINDS["spallation"], stars)
     faintest = 3 * detector.readnoise
-    common = {"particles": kinds, "shape": (_FIELD, _FIELD), "unit": "electron"}
+    common = {"particles": kinds, "shape": (size, size), "unit": "electron"}
     pilot = simulate_exposure(detector, 1.0, n_events=_PILOT, seed=[seed, 1], **common)
     per_event = (pilot.truth["deposit"] > faintest).sum() / _PILOT
-    n = -np.log1p(-hit_share) * _FIELD**2 / max(per_event, 1.0)
+    n = -np.log1p(-hit_share) * size**2 / max(per_event, 1.0)
     return simulate_exposure(
         detector, 1.0, n_events=int(min(n, _MOST_EVENTS)), seed=[seed, 2], **common
     )
 
 
 def true_hits(image):
-    """Pixels of a simulated image in which particles left more than three times the noise."""
+    """Tell in which pixels of a simulated image particles left more than three times the noise.
+
+    Examples
+    --------
+    >>> from crismis import Detector
+    >>> from crismis.learning.spallation import star_frame, true_hits
+    >>> slab = Detector("slab", pitch=20.0, thickness=50.0, gain=1.0, readnoise=5.0, diffusion=4.0)
+    >>> image = star_frame(slab, hit_share=0.02, size=256, seed=1)
+    >>> bool(0.01 < true_hits(image).mean() < 0.04)
+    True
+    """
     return image.truth["deposit"] > 3 * image.meta["CRRDNOIS"]
 
 
 def draw_device(rng):
-    """Draw a detector: 10 to 300 um of silicon in pixels of 9 to 30 um."""
+    """Draw a detector: 10 to 300 um of silicon in pixels of 9 to 30 um.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.spallation import draw_device
+    >>> 9 <= draw_device(np.random.default_rng(1)).pitch <= 30
+    True
+    """
     pitch = float(np.exp(rng.uniform(np.log(9.0), np.log(30.0))))
     return Detector(
         "drawn",
@@ -141,6 +183,18 @@ def label_vertices(vertices, events):
     star, nothing : ndarray of bool, shape (n,)
         At the vertex of a star of three or more visible prongs; far from any reaction. What is
         neither lies beside a star, or at one that shows fewer prongs.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from astropy import units as u
+    >>> from astropy.table import QTable
+    >>> from crismis.learning.spallation import label_vertices
+    >>> truth = QTable({"kind": ["spallation"], "visible_prongs": [4],
+    ...                 "y_entry": [50.0] * u.pix, "x_entry": [50.0] * u.pix})
+    >>> star, nothing = label_vertices(SimpleNamespace(y=[51, 54, 90], x=[50, 50, 50]), truth)
+    >>> print(star, nothing)
+    [ True False False] [False False  True]
     """
     reaction = np.asarray(events["kind"], str) == "spallation"
     visible = reaction & (np.asarray(events["visible_prongs"]) >= 3)
@@ -173,6 +227,13 @@ def simulate_stars(n_frames, *, seed=0):
     ------
     ValueError
         If the seeds reach into those held out for evaluation.
+
+    Examples
+    --------
+    >>> from crismis.learning.spallation import simulate_stars
+    >>> frames = simulate_stars(1, seed=1)
+    >>> frames.features.shape[0] == len(frames.star)
+    True
     """
     if seed <= HELD_OUT_SEED < seed + n_frames:
         raise ValueError(f"seeds from {HELD_OUT_SEED} on are held out for evaluation")
@@ -225,6 +286,19 @@ def fit_ranking(frames, *, name="spallation", false_per_event=1e-4, seed=0):
     ------
     ValueError
         With too few frames or stars.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.spallation import StarFrames, fit_ranking
+    >>> from crismis.physics.spallation import STAR_FEATURES
+    >>> rng = np.random.default_rng(1)
+    >>> features = rng.normal(size=(600, len(STAR_FEATURES))).astype("f4")
+    >>> y, x = rng.integers(0, 1000, (2, 600))
+    >>> frames = StarFrames(features, y, x, features[:, 0] > 1, np.arange(600) // 60, 20_000)
+    >>> arrays, card = fit_ranking(frames)
+    >>> card["task"], card["frames"]
+    ('spallation', 10)
     """
     n_stars, n_frames = int(frames.star.sum()), len(np.unique(frames.frame))
     if n_stars < _FEWEST_STARS or n_frames < _FOLDS:

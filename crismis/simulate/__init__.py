@@ -1,7 +1,7 @@
 """Particles in CCDs and the scenes they hit: exposures, stamps and injections with known truth."""
 
 from . import scenes
-from .categories import Shapes, measure_shapes, true_categories
+from .categories import Shapes, count_prongs, measure_shapes, true_categories
 from .charge import Diffusion, bloom, trail_charge
 from .events import draw_events
 from .exposure import detector_volume, inject, simulate_exposure
@@ -47,6 +47,7 @@ __all__ = [
     "along",
     "bloom",
     "cosine_law",
+    "count_prongs",
     "deposit",
     "detector_volume",
     "draw_events",
