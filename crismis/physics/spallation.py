@@ -161,7 +161,7 @@ class Vertices:
         sum_of_levels = np.where(present, level, 0.0).sum(axis=1)
         n = len(self)
         columns = [
-            *np.stack(rows, axis=2).reshape(n, -1).T,
+            *np.stack(rows, axis=2).reshape(n, len(rows) * MOST).T,
             present.sum(axis=1),
             self.lines.sum(axis=1),
             (self.counted & ~self.through).sum(axis=1),
