@@ -56,8 +56,10 @@ COLUMNS = (
 
 
 def truth_frames():
-    """Yield the real frames with truth of the data folder."""
+    """Yield the real frames with truth of the data folder that no model was trained on."""
     for path in sorted((fields.data_folder() / "truth").glob("*.fits.gz")):
+        if scenes.TRAINED_ON in path.name:
+            continue
         with fits.open(path) as hdus:
             header = hdus[0].header
             yield peers.Frame(

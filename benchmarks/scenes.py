@@ -33,6 +33,7 @@ from scipy.ndimage import binary_dilation, find_objects, gaussian_filter, label,
 __all__ = [
     "HUBBLE",
     "SCENES",
+    "TRAINED_ON",
     "Scene",
     "hubble_field",
     "hubble_hits",
@@ -44,6 +45,8 @@ __all__ = [
 
 
 HUBBLE = "HST-like fields"
+TRAINED_ON = "o56502030"
+"""The visit whose hits the models have learned from; its frames are not scored."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ def hubble_hits():
     """Return the charge (electrons) of hits of HST/STIS, cut from pairs of exposures."""
     stamps = []
     for first in sorted((fields.data_folder() / "truth").glob("stis_*_1.fits.gz")):
+        if TRAINED_ON in first.name:
+            continue
         second = first.with_name(first.name.replace("_1.fits", "_2.fits"))
         pair = [_read(path) for path in (first, second)]
         for (data, truth, seconds), (other, _, others) in (pair, pair[::-1]):

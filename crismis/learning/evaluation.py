@@ -16,6 +16,7 @@ __all__ = [
     "calibration_error",
     "evaluate_frame",
     "operating_point",
+    "read_truth_frame",
 ]
 
 _CLEAN, _HIT = 0, 1
@@ -230,14 +231,49 @@ def _split(score, truth):
     return hit, clean
 
 
+def read_truth_frame(path):
+    """Read a frame with truth.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS file with the HDUs ``SCI`` (electrons) and ``TRUTH`` (0 clean, 1 hit, else
+        undecidable) and ``RDNOISE`` in its primary header.
+
+    Returns
+    -------
+    image : ndarray
+        float32.
+    truth : ndarray
+    readnoise : float
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from crismis.learning.evaluation import read_truth_frame
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "truth.fits"
+    >>> primary = fits.PrimaryHDU(header=fits.Header({"RDNOISE": 5.0}))
+    >>> planes = [fits.ImageHDU(np.zeros((8, 8)), name=name) for name in ("SCI", "TRUTH")]
+    >>> fits.HDUList([primary, *planes]).writeto(path)
+    >>> read_truth_frame(path)[2]
+    5.0
+    """
+    from astropy.io import fits
+
+    with fits.open(path) as hdus:
+        image = np.ascontiguousarray(hdus["SCI"].data, dtype=np.float32)
+        return image, hdus["TRUTH"].data, float(hdus[0].header["RDNOISE"])
+
+
 def evaluate_frame(path, *, model=None):
     """Measure a model on a frame with truth.
 
     Parameters
     ----------
     path : path-like
-        FITS file with the HDUs ``SCI`` (electrons) and ``TRUTH`` (0 clean, 1 hit, else
-        undecidable) and ``GAIN``, ``RDNOISE`` in its primary header.
+        As for `read_truth_frame`.
     model : str or path-like, optional
         As for `crismis.cosmicray_learned`.
 
@@ -256,25 +292,17 @@ def evaluate_frame(path, *, model=None):
     >>> from crismis.learning.fields import random_field
     >>> field = random_field(3, "dark", shape=(128, 128))
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "truth.fits"
-    >>> primary = fits.PrimaryHDU(header=fits.Header({"GAIN": 1.0, "RDNOISE": 5.0}))
+    >>> primary = fits.PrimaryHDU(header=fits.Header({"RDNOISE": 5.0}))
     >>> science = fits.ImageHDU(np.asarray(field.electrons), name="SCI")
     >>> fits.HDUList([primary, science, fits.ImageHDU(field.labels, name="TRUTH")]).writeto(path)
     >>> sorted(evaluate_frame(path))[:3]
     ['average_precision', 'calibration_error', 'fpr']
     """
-    from astropy.io import fits
-
     from ..identify.inputs import prepare
     from ..identify.judge import hit_probability
 
-    with fits.open(path) as hdus:
-        header, truth = hdus[0].header, hdus["TRUTH"].data
-        frame = prepare(
-            hdus["SCI"].data.astype(np.float32),
-            gain=1.0,
-            readnoise=float(header["RDNOISE"]),
-            detector=None,
-        )
+    image, truth, readnoise = read_truth_frame(path)
+    frame = prepare(image, gain=1.0, readnoise=readnoise, detector=None)
     score = hit_probability(frame, model=model)
     hit, clean = _split(score, truth)
     rates = {

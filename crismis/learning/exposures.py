@@ -7,7 +7,7 @@ import numpy as np
 from astropy.nddata import CCDData
 from scipy import ndimage
 
-__all__ = ["find_shift", "truth_from_exposures"]
+__all__ = ["cut_tracks", "find_shift", "truth_from_exposures"]
 
 CLEAN, HIT, UNDECIDABLE = 0, 1, 2
 
@@ -86,6 +86,55 @@ def truth_from_exposures(
         _label(k, images, masks, shifts, scales, hot, readnoise, seed, limit, seeing, saturation)
         for k in range(len(images))
     ]
+
+
+def cut_tracks(first, second, *, readnoise, scales=(1.0, 1.0), least=100.0):
+    """Cut the hits out of the difference of two exposures of a scene that did not move.
+
+    Parameters
+    ----------
+    first, second : `~astropy.nddata.CCDData` or ndarray
+        Images in electrons, background included, of one shape.
+    readnoise : float
+        Electrons.
+    scales : (float, float)
+        Their exposure times or other relative brightness.
+    least : float
+        Charge (electrons) of the smallest hits to cut out.
+
+    Returns
+    -------
+    list of ndarray
+        Charge of the hits of both exposures in electrons; pixels within 3 sigma of the noise
+        of the difference, and those of others, are 0.
+
+    Raises
+    ------
+    ValueError
+        If their shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.exposures import cut_tracks
+    >>> rng = np.random.default_rng(1)
+    >>> pair = [rng.poisson(100, (40, 40)).astype(float) for _ in range(2)]
+    >>> pair[0][20, 10:14] += 500
+    >>> [track.shape for track in cut_tracks(*pair, readnoise=3)]
+    [(1, 4)]
+    """
+    pair = [first, second]
+    labels = truth_from_exposures(pair, readnoise=readnoise, shifts=[(0.0, 0.0)] * 2, scales=scales)
+    images = [_image(e)[0] for e in pair]
+    tracks = []
+    for k in (0, 1):
+        charge = images[k] - images[1 - k] * (scales[k] / scales[1 - k])
+        events, _ = ndimage.label(labels[k] == HIT, np.ones((3, 3)))
+        for i, box in enumerate(ndimage.find_objects(events), 1):
+            track = np.where(events[box] == i, charge[box], 0)
+            if track.sum() >= least:
+                tracks.append(track)
+    return tracks
 
 
 def find_shift(reference, image):

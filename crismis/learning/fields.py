@@ -55,9 +55,11 @@ def random_field(
     footprints=(),
     psfs=(),
     backgrounds=(),
+    labelled=(),
     widths=None,
     density=(-4.5, -1.7),
     undecidable=(3.0, 3.0),
+    beside=False,
     warm=3.0,
 ):
     """Draw a field; the same seed gives the same field.
@@ -66,12 +68,17 @@ def random_field(
     ----------
     seed : int
     kind : str
-        A kind of ``random_scene``, or ``"real"`` for one of ``backgrounds``.
+        A kind of ``random_scene``, ``"real"`` for hits in one of ``backgrounds``, or
+        ``"labelled"`` for a part of one of ``labelled``.
     shape : tuple of int
-    footprints, psfs : sequence of ndarray
-        Real tracks in electrons and real point-spread functions.
+    footprints : sequence of sequence of ndarray
+        Real tracks in electrons, by detector.
+    psfs : sequence of ndarray
+        Real point-spread functions.
     backgrounds : sequence of (ndarray, ndarray, float, float)
         Real images in data units, their undecidable pixels, gain and read noise (electrons).
+    labelled : sequence of (ndarray, ndarray, float)
+        Real images in electrons with their labels and read noise.
     widths : tuple of float, optional
         Least and largest width of stars (FWHM, pixels).
     density : tuple of float
@@ -79,8 +86,12 @@ def random_field(
     undecidable : tuple of float
         Pixels with less charge of a hit than the first number, in units of the noise, count as
         clean, with more than the second as hit, and between them as neither.
+    beside : bool
+        Whether clean pixels that touch a hit count as neither, for one exposure cannot tell
+        what of a hit they hold.
     warm : float
-        Warm pixels with more dark charge than this, in units of the noise, count as neither.
+        Hot and warm pixels with more dark charge than this, in units of the noise, count as
+        neither.
 
     Returns
     -------
@@ -94,14 +105,18 @@ def random_field(
     True
     """
     rng = np.random.default_rng([7411, seed])
+    if kind == "labelled":
+        return _labelled(rng, seed, labelled, shape)
     area = shape[0] * shape[1]
     # Long spectroscopic exposures of irradiated detectors gather many hits and warm pixels.
     long = kind in ("spectrum", "dark") and rng.uniform() < 0.5
     least, largest = density
-    count = rng.poisson(10 ** rng.uniform(max(least, -3.0) if long else least, largest) * area)
+    count = rng.poisson(
+        10 ** rng.uniform(max(least, min(-3.0, largest)) if long else least, largest) * area
+    )
     deposit = random_deposit(rng, shape, count, footprints)
     if kind == "real":
-        return _on_real(rng, seed, deposit, backgrounds, shape, undecidable)
+        return _on_real(rng, seed, deposit, backgrounds, shape, undecidable, beside)
     readnoise = float(np.exp(rng.uniform(np.log(1.5), np.log(15))))
     sharp = widths and float(np.exp(rng.uniform(*np.log(widths))))
     scene = random_scene(rng, shape, kind, psfs, sharp)
@@ -118,35 +133,60 @@ def random_field(
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit
     sigma = np.sqrt(readnoise**2 + clean)
-    hot, dark, columns = _defects(rng, shape, sigma, 0.8 if long else 0.2)
+    hot, dark, columns = _defects(rng, shape, sigma, long)
     image = rng.poisson(np.minimum(total + hot + dark, 1e7)).astype(float)
     image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
-    labels = _labels(deposit, sigma, undecidable)
-    # One frame cannot tell a hot pixel from a hit of one pixel.
-    labels[((hot > 3 * sigma) | (dark > warm * sigma)) & (labels != 1)] = 2
+    labels = _labels(deposit, sigma, undecidable, beside)
+    # One frame cannot tell a hot pixel from a hit of one pixel, unless by how many there are.
+    labels[(np.maximum(hot, dark) > warm * sigma) & (labels != 1)] = 2
     labels[saturated & (clean > 0.5 * well)] = 0
     labels[saturated & (deposit > 0) & (clean > 0.5 * well)] = 2
     gain, known_noise = 1.0, readnoise
     saturation = 0.95 * well if rng.uniform() < 0.6 else np.inf
     if rng.uniform() < 0.3:
         image -= rng.uniform(0.5, 1.02) * np.median(image)  # sky already subtracted
-    if rng.uniform() < 0.2:
-        image, scale = _data_numbers(rng, image, well)
+    solar_system = kind in ("planet", "corona")
+    if rng.uniform() < (0.6 if solar_system else 0.2):
+        image, scale = _data_numbers(rng, image, well, 0.4 if solar_system else 0.2)
         saturation, gain, known_noise = saturation / scale, np.nan, np.nan
     bad = rng.uniform(size=shape) < 3e-4 if rng.uniform() < 0.3 else np.zeros(shape, bool)
     return Field(image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad)
 
 
-def _on_real(rng, seed, deposit, backgrounds, shape, limits):
-    image, undecidable, gain, readnoise = backgrounds[rng.integers(len(backgrounds))]
+def _labelled(rng, seed, frames, shape):
+    """Part of a real image with labels; as often as in simulated fields the gain is unknown."""
+    image, labels, readnoise = frames[rng.integers(len(frames))]
+    image, labels = _part(rng, image, labels, shape)
+    scale = np.exp(rng.uniform(np.log(0.5), np.log(8)))
+    known = rng.uniform() < 0.8
+    gain, readnoise, scale = (1.0, readnoise, 1.0) if known else (np.nan, np.nan, scale)
+    return Field(
+        (image / scale).astype(np.float32),
+        labels.astype(np.uint8),
+        gain,
+        readnoise,
+        np.inf,
+        "labelled",
+        seed,
+        ~np.isfinite(image),
+    )
+
+
+def _part(rng, image, labels, shape):
+    """Cut a window of the image and of its labels, and turn both."""
     rows, columns = (min(a, b) for a, b in zip(image.shape, shape, strict=True))
     top = rng.integers(image.shape[0] - rows + 1)
     left = rng.integers(image.shape[1] - columns + 1)
     window = (slice(top, top + rows), slice(left, left + columns))
-    image = _turn(rng, np.stack([image[window], undecidable[window]]))
-    undecidable, image = image[1] > 0, image[0].astype(float)
+    return np.ascontiguousarray(_turn(rng, np.stack([image[window].astype(float), labels[window]])))
+
+
+def _on_real(rng, seed, deposit, backgrounds, shape, limits, beside):
+    image, undecidable, gain, readnoise = backgrounds[rng.integers(len(backgrounds))]
+    image, undecidable = _part(rng, image, undecidable, shape)
+    undecidable = undecidable > 0
     rows, columns = image.shape
     deposit = deposit[:rows, :columns] / gain
     smooth = ndimage.median_filter(image, 5)
@@ -157,7 +197,7 @@ def _on_real(rng, seed, deposit, backgrounds, shape, limits):
     )
     noise = rng.normal(size=image.shape) * np.sqrt(deposit / gain)
     image = image + np.maximum(deposit + noise, 0)
-    labels = _labels(deposit, sigma, limits)
+    labels = _labels(deposit, sigma, limits, beside)
     labels[undecidable & (labels != 1)] = 2
     known = rng.uniform() < 0.6
     scale = gain if known else 1.0
@@ -173,10 +213,12 @@ def _on_real(rng, seed, deposit, backgrounds, shape, limits):
     )
 
 
-def _labels(deposit, sigma, undecidable):
+def _labels(deposit, sigma, undecidable, beside):
     """1 for hits, 2 where a hit leaves too little to tell, as in its skirt."""
     low, high = undecidable
     labels = np.zeros(deposit.shape, dtype=np.uint8)
+    if beside:
+        labels[ndimage.binary_dilation(deposit > high * sigma, np.ones((3, 3)))] = 2
     labels[deposit > low * sigma] = 2
     labels[deposit > high * sigma] = 1
     return labels
@@ -220,16 +262,18 @@ def _cte_trail(rng, deposit):
     return np.maximum(deposit * (1 - lost) + lost * tail, 0)
 
 
-def _defects(rng, shape, sigma, warm):
+def _defects(rng, shape, sigma, long):
     """Hot and warm pixels (extra charge) and bad columns (extra level)."""
     hot, dark, columns = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    if rng.uniform() < 0.4:
-        n = rng.poisson(10 ** rng.uniform(-5, -3) * hot.size)
+    if rng.uniform() < (0.7 if long else 0.4):
+        n = rng.poisson(10 ** (rng.uniform(-4.5, -1.7) if long else rng.uniform(-5, -3)) * hot.size)
         at = tuple(rng.integers(0, s, n) for s in shape)
         hot[at] = np.median(sigma) * 10 ** rng.uniform(0.3, 3, n)
         if rng.uniform() < 0.3:
             hot = _cte_trail(rng, hot)
-    if rng.uniform() < warm:  # warm pixels of an irradiated detector: a dark-current pattern
+    if rng.uniform() < (
+        0.8 if long else 0.2
+    ):  # warm pixels of an irradiated detector: a dark-current pattern
         shape_parameter = np.exp(rng.uniform(np.log(0.05), np.log(2)))
         level = np.median(sigma) * np.exp(rng.uniform(np.log(0.2), np.log(3)))
         dark = level * rng.gamma(shape_parameter, 1 / np.sqrt(shape_parameter), shape)
@@ -272,8 +316,8 @@ def _bleed(image, well):
     return image
 
 
-def _data_numbers(rng, image, well):
-    """Digitize with an unknown gain, sometimes to 8 bits, sometimes with a pedestal."""
+def _data_numbers(rng, image, well, lossy):
+    """Digitize with an unknown gain, sometimes to 8 bits, with a pedestal or lossy compression."""
     if rng.uniform() < 0.6:
         scale = np.exp(rng.uniform(np.log(0.5), np.log(20)))
         top = 65535
@@ -282,7 +326,7 @@ def _data_numbers(rng, image, well):
         top = 255
     pedestal = rng.uniform(0, 30) if rng.uniform() < 0.5 else 0.0
     numbers = np.clip(np.round(image / scale + pedestal), 0, top)
-    if rng.uniform() < 0.2:
+    if rng.uniform() < lossy:
         numbers = np.clip(np.round(_compress(rng, numbers)), 0, top)
     return numbers, scale
 

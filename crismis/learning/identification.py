@@ -14,6 +14,8 @@ import numpy as np
 
 from .calibration import fit_table
 from .dataset import CENTRE_LOGIT, FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
+from .evaluation import read_truth_frame
+from .exposures import cut_tracks
 from .fields import random_field
 from .scenes import KINDS
 from .training import fit_network, network_logits
@@ -37,7 +39,7 @@ class IdentifyConfig:
     seed : int
     kinds : dict of str to float
         Shares of the kinds of fields, see ``crismis.learning.scenes.KINDS``; ``"real"`` stands
-        for the ``backgrounds``.
+        for the ``backgrounds``, ``"labelled"`` for ``labelled``.
     warm_fields, fields, refine_fields, held_out_fields : int
         Numbers of training fields: of a first fit that finds the hard cases, of each fit to
         these, of the second judgement, and held-out ones, which serve the calibration and the
@@ -64,10 +66,18 @@ class IdentifyConfig:
     footprints : str
         ``.npz`` file with real tracks: ``shapes`` (N, 2) and flat ``values`` in electrons;
         tracks of even index are used.
+    pairs : list of dict
+        Pairs of exposures of a scene that did not move, whose hits serve as real tracks too:
+        ``paths``, ``gain``, ``readnoise`` (electrons) and optionally ``hdu`` and ``scales``,
+        their exposure times.
     psfs : str
         ``.npz`` file with point-spread functions at detector sampling.
     backgrounds : list of dict
         Real images to put hits into: ``path``, ``gain``, ``readnoise`` and optionally ``hdu``.
+    labelled : list of str
+        Real images with truth, as `~crismis.learning.evaluation.evaluate_frame` takes them;
+        their parts are fields of the kind ``"labelled"``. None of them, nor another exposure of
+        the same visit, must be reported on.
     background_model : str
         Model that finds the hits the backgrounds already have; they become undecidable.
     density : tuple of float
@@ -75,8 +85,11 @@ class IdentifyConfig:
     undecidable : tuple of float
         Charge of a hit in a pixel, in units of the noise, below which the pixel counts as clean
         and above which it counts as hit.
+    beside : bool
+        Whether clean pixels that touch a hit count as neither.
     warm : float
-        Dark charge of a warm pixel, in units of the noise, above which it counts as neither.
+        Dark charge of a hot or warm pixel, in units of the noise, above which it counts as
+        neither; infinite if the number of lone pixels is to tell them from hits.
     description, data, limits : str
         For the card: what the model is for, what it was made of, and what it cannot do.
 
@@ -120,11 +133,14 @@ class IdentifyConfig:
     first_cut: float | None = None
     start: str = ""
     footprints: str = ""
+    pairs: list = field(default_factory=list)
     psfs: str = ""
     backgrounds: list = field(default_factory=list)
+    labelled: list = field(default_factory=list)
     background_model: str = ""
     density: tuple = (-4.5, -1.7)
     undecidable: tuple = (3.0, 3.0)
+    beside: bool = False
     warm: float = 3.0
     description: str = ""
     data: str = ""
@@ -152,6 +168,10 @@ class IdentifyConfig:
                 table[key] = place(table[key])
         for entry in table.get("backgrounds", []):
             entry["path"] = place(entry["path"])
+        for entry in table.get("pairs", []):
+            entry["paths"] = [place(path) for path in entry["paths"]]
+        if "labelled" in table:
+            table["labelled"] = [place(path) for path in table["labelled"]]
         for key in {"shape", "widths", "density", "undecidable"} & set(table):
             table[key] = tuple(table[key])
         return cls(**table)
@@ -170,6 +190,7 @@ class Material:
     footprints: list
     psfs: list
     backgrounds: list
+    labelled: list
 
     @classmethod
     def load(cls, config):
@@ -179,12 +200,31 @@ class Material:
             with np.load(config.footprints) as archive:
                 shapes, values = archive["shapes"], archive["values"]
             parts = np.split(values, np.cumsum(shapes.prod(axis=1))[:-1])
-            footprints = [p.reshape(s) for p, s in zip(parts, shapes, strict=True)][::2]
+            tracks = [p.reshape(s) for p, s in zip(parts, shapes, strict=True)][::2]
+            footprints.append(tracks)
+        if config.pairs:
+            footprints.append([track for pair in config.pairs for track in _tracks(pair)])
         if config.psfs:
             with np.load(config.psfs) as archive:
                 psfs = [archive[k] for k in archive if archive[k].ndim == 2]
         backgrounds = [_background(b, config.background_model) for b in config.backgrounds]
-        return cls(footprints, psfs, backgrounds)
+        labelled = [read_truth_frame(path) for path in config.labelled]
+        return cls(footprints, psfs, backgrounds, labelled)
+
+
+def _read(path, entry):
+    from ..ingest import read
+
+    return read(path, **({"hdu": entry["hdu"]} if "hdu" in entry else {}))
+
+
+def _tracks(pair):
+    exposures = [
+        np.ma.masked_array(np.asarray(ccd.data, dtype=float) * pair["gain"], ccd.mask)
+        for ccd in (_read(path, pair) for path in pair["paths"])
+    ]
+    scales = pair.get("scales", (1.0, 1.0))
+    return cut_tracks(*exposures, readnoise=pair["readnoise"], scales=scales)
 
 
 def _background(entry, model):
@@ -192,9 +232,8 @@ def _background(entry, model):
 
     from ..identify.inputs import prepare
     from ..identify.judge import hit_probability
-    from ..ingest import read
 
-    ccd = read(entry["path"], **({"hdu": entry["hdu"]} if "hdu" in entry else {}))
+    ccd = _read(entry["path"], entry)
     plane = entry.get("plane")
     data = np.asarray(ccd.data if plane is None else ccd.data[plane], dtype=np.float32)
     undecidable = ~np.isfinite(data) if ccd.mask is None else ~np.isfinite(data) | ccd.mask
@@ -215,12 +254,14 @@ def _start_worker(config):
 def _draw_field(config, seed):
     rng = np.random.default_rng([config.seed, seed])
     names, shares = zip(*config.kinds.items(), strict=True)
-    unknown = set(names) - set(KINDS) - {"real"}
+    unknown = set(names) - set(KINDS) - {"real", "labelled"}
     if unknown:
         raise ValueError(f"unknown kinds of fields {sorted(unknown)}; known are {sorted(KINDS)}")
     kind = str(rng.choice(names, p=np.array(shares) / sum(shares)))
     if kind == "real" and not _material.backgrounds:
         raise ValueError('kind "real" needs `backgrounds` in the configuration')
+    if kind == "labelled" and not _material.labelled:
+        raise ValueError('kind "labelled" needs `labelled` in the configuration')
     made = random_field(
         int(seed) + 1_000_000_007 * config.seed,
         kind,
@@ -228,9 +269,11 @@ def _draw_field(config, seed):
         footprints=_material.footprints,
         psfs=_material.psfs,
         backgrounds=_material.backgrounds,
+        labelled=_material.labelled,
         widths=config.widths,
         density=config.density,
         undecidable=config.undecidable,
+        beside=config.beside,
         warm=config.warm,
     )
     return made, rng
@@ -381,13 +424,16 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     begin = fit("begin", warm, layers, config.warm_epochs, begin=started(""))
     first = fit("first", warm, [48], config.first_epochs, FIRST_COLUMNS, started("first_"))
     full, cut = begin, first_cut(first, begin, warm)
-    del warm
     for k in range(config.rounds):
         networks = {"first": first, "full": full, "cut": cut}
-        samples = draw(f"samples{k}", k * config.fields, config.fields, sample_field, networks)
+        hard = draw(f"samples{k}", k * config.fields, config.fields, sample_field, networks)
+        # Hard cases alone spoil the rest: the mean loss on new fields rises from round to round.
+        samples = Samples.join([warm, hard])
+        del hard
         full = fit(f"full{k}", samples, layers, config.epochs, begin=full)
         cut = first_cut(first, full, samples.reorder(slice(None, None, 5)))
         del samples
+    del warm
     if config.first_cut is not None:
         cut = config.first_cut
     log(f"first stage passes logits above {cut:.3f}")
@@ -448,9 +494,11 @@ def _card(config, cut, fraction, logits, held_out):
         "config": {
             k: Path(v).name if k in _PATHS else v
             for k, v in asdict(config).items()
-            if k not in ("backgrounds", *_WORDS)
+            if k not in ("backgrounds", "pairs", "labelled", *_WORDS)
         },
         "backgrounds": [Path(b["path"]).name for b in config.backgrounds],
+        "pairs": [[Path(path).name for path in pair["paths"]] for pair in config.pairs],
+        "labelled": [Path(path).name for path in config.labelled],
     }
 
 

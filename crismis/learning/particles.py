@@ -24,8 +24,9 @@ def random_deposit(rng, shape, count, footprints=()):
     shape : tuple of int
     count : int
         Number of particles.
-    footprints : sequence of ndarray
-        Real footprints in electrons, used for a random share of the particles.
+    footprints : sequence of sequence of ndarray
+        Real footprints in electrons by detector; those of one are used for a random share of the
+        particles.
 
     Returns
     -------
@@ -49,8 +50,10 @@ def random_deposit(rng, shape, count, footprints=()):
     if rng.uniform() < 0.5:
         deposit = _halo(rng, deposit)
     scale = np.exp(rng.uniform(np.log(0.15), np.log(4)))
-    for _ in range(n_real):
-        _add_footprint(rng, deposit, footprints[rng.integers(len(footprints))] * scale)
+    if n_real:
+        of_one = footprints[rng.integers(len(footprints))]
+        for _ in range(n_real):
+            _add_footprint(rng, deposit, of_one[rng.integers(len(of_one))] * scale)
     deposit[deposit < 0.5] = 0
     return deposit.astype(np.float32)
 

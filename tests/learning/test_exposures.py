@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from crismis.learning.exposures import find_shift, truth_from_exposures
+from crismis.learning.exposures import cut_tracks, find_shift, truth_from_exposures
 
 
 def scene_of_stars(rng, shape=(200, 180), width=1.6):
@@ -28,6 +28,18 @@ def test_hits_of_a_pair_are_found_in_the_right_exposure():
     assert (first[120:126, 90] == 2).all()
     assert (first == 1).sum() <= 12
     assert (second == 1).sum() <= 12
+
+
+def test_tracks_cut_from_a_pair_hold_the_charge_of_the_hits_and_nothing_of_the_scene():
+    rng = np.random.default_rng(8)
+    scene = scene_of_stars(rng)
+    pair = [expose(scene, rng), expose(1.5 * scene, rng)]
+    pair[0][50, 40:48] += 400
+    pair[1][120:126, 90] += 700
+    tracks = cut_tracks(*pair, readnoise=4.0, scales=(1.0, 1.5))
+    assert [track.shape for track in tracks] == [(1, 8), (6, 1)]
+    assert tracks[0].sum() == pytest.approx(8 * 400, abs=5 * np.sqrt(8 * (2 * 500 + 50)))
+    assert tracks[1].sum() == pytest.approx(6 * 700, abs=5 * np.sqrt(6 * (4 * 800 + 50)))
 
 
 def test_shifts_are_measured():

@@ -1,0 +1,57 @@
+# Licensed under a 3-clause BSD style license - see LICENSE.rst
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from crismis.learning.fields import random_field
+
+SHAPE = (96, 96)
+
+
+@pytest.mark.parametrize("kind", ["stars", "spectrum", "planet", "corona", "dark"])
+def test_a_field_has_finite_pixels_and_three_labels(kind):
+    field = random_field(3, kind, shape=SHAPE)
+    assert np.isfinite(field.electrons).all()
+    assert set(np.unique(field.labels)) <= {0, 1, 2}
+    assert field.electrons.dtype == np.float32
+
+
+def test_pixels_beside_hits_count_as_neither_on_request():
+    plain = random_field(5, "dark", shape=SHAPE, density=(-2.5, -2.4))
+    beside = random_field(5, "dark", shape=SHAPE, density=(-2.5, -2.4), beside=True)
+    near = ndimage.binary_dilation(beside.labels == 1, np.ones((3, 3)))
+    assert (plain.electrons == beside.electrons).all()
+    assert (beside.labels[near] != 0).all()
+    assert (plain.labels[near] == 0).any()
+    assert ((plain.labels == 1) == (beside.labels == 1)).all()
+
+
+def test_hot_pixels_count_as_clean_where_their_number_is_to_tell_them():
+    for seed in range(20):
+        undecided = random_field(seed, "dark", shape=SHAPE, density=(-6, -5.9), warm=3.0)
+        decided = random_field(seed, "dark", shape=SHAPE, density=(-6, -5.9), warm=np.inf)
+        lone = (undecided.labels == 2) & (decided.labels == 0)
+        if lone.any():
+            assert np.median(decided.electrons[lone]) > np.median(decided.electrons)
+            return
+    raise AssertionError("no field of twenty had a hot pixel")
+
+
+def test_parts_of_labelled_frames_keep_image_and_labels_together():
+    rng = np.random.default_rng(1)
+    image = rng.normal(100, 5, (120, 150)).astype("f4")
+    truth = rng.integers(0, 3, image.shape).astype("u1")
+    image[truth == 1] += 1000
+    for seed in range(4):
+        field = random_field(seed, "labelled", shape=SHAPE, labelled=[(image, truth, 5.0)])
+        assert field.labels.shape == SHAPE
+        bright = field.electrons > 5 * np.median(field.electrons[field.labels == 0])
+        assert (bright == (field.labels == 1)).all()
+        known = field.gain == 1.0
+        assert (field.readnoise == 5.0) if known else np.isnan(field.readnoise)
+
+
+def test_frames_smaller_than_a_field_are_used_whole():
+    frame = np.full((40, 60), 9.0, "f4"), np.zeros((40, 60), "u1"), 3.0
+    field = random_field(1, "labelled", shape=SHAPE, labelled=[frame])
+    assert sorted(field.labels.shape) == [40, 60]
