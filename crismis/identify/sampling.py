@@ -198,20 +198,29 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
 
 
 def _spectral(level, noise):
-    """Whether one profile along an axis explains much of the structure, and is more than noise."""
+    """Whether many rows, or columns, differ from those beside them, and do so all along."""
     # Borders (overscan, vignetting) share their brightness in any image.
     level = _whole(np.asarray(level, dtype=float))[3:-3, 3:-3]
-    noise = np.nanmedian(noise) if np.isfinite(noise).any() else np.inf
-    for axis in (0, 1):
-        if min(level.shape) < 6:
-            continue
-        profile = np.median(level, axis=1 - axis, keepdims=True)
-        bend = np.sqrt(np.mean(np.diff(profile, 2, axis=axis) ** 2))
-        whole = np.mean(np.diff(level, 2, axis=axis) ** 2)
-        left = np.mean(np.diff(level - profile, 2, axis=axis) ** 2)
-        if bend > 0.5 * noise and left < 0.88 * whole:
+    noise = noise[noise > 0]
+    if not noise.size or min(level.shape) < 6:
+        return False
+    noise = np.median(noise)
+    for along in (level, level.T):
+        parts = [np.median(part, axis=1) for part in np.array_split(along, 4, axis=1)]
+        # Clipped, for one bright row, as of a smear, makes no spectrum.
+        bends = np.clip(np.diff(parts, 2, axis=1), -3 * noise, 3 * noise)
+        structured = np.percentile(abs(np.mean(bends, axis=0)), 75) > 0.3 * noise
+        if structured and _agreement(bends) > 0.8:
             return True
     return False
+
+
+def _agreement(rows):
+    """Median correlation between rows; 0 where one of them is constant."""
+    rows = rows[np.ptp(rows, axis=1) > 0]
+    if len(rows) < 2:
+        return 0.0
+    return float(np.median(np.corrcoef(rows)[np.triu_indices(len(rows), 1)]))
 
 
 def _percentile(values, q):
