@@ -287,6 +287,8 @@ def planet(rng, shape, phases):
     surface = 1 + rng.uniform(0.02, 0.4) * _random_field(rng, shape, rng.uniform(1.5, 3.5))
     if rng.uniform() < 0.5:  # rough terrain
         surface *= np.exp(rng.uniform(0.02, 0.4) * _random_field(rng, shape, rng.uniform(0, 2)))
+    if rng.uniform() < 0.5:
+        surface *= np.clip(1 + rng.uniform(0.05, 0.6) * _relief(rng, shape), 0.02, 4)
     for _ in range(rng.poisson(rng.choice([0, 5, 60, 250]))):
         _crater(rng, surface)
     scene = np.where(inside, np.maximum(surface, 0.02) * sun, 0) * 10 ** rng.uniform(1.5, 4.7)
@@ -295,6 +297,22 @@ def planet(rng, shape, phases):
         n = rng.poisson(5)
         add_stars(scene, *_place(rng, shape, n), _fluxes(rng, n), phases)
     return np.maximum(scene, 0)
+
+
+def _relief(rng, shape):
+    """Slopes of hills, ridges and grooves towards the light, unit variance."""
+    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    run, light = rng.uniform(0, np.pi, 2)
+    stretch = np.exp(rng.uniform(0, np.log(10)))
+    along, across = fx * np.cos(run) + fy * np.sin(run), fy * np.cos(run) - fx * np.sin(run)
+    f = np.hypot(along * stretch, across)
+    f[0, 0] = 1
+    finest = np.exp(rng.uniform(np.log(0.04), np.log(0.4)))
+    slope = 1j * (fx * np.cos(light) + fy * np.sin(light))
+    slope = slope * f ** -rng.uniform(1.0, 2.0) * np.exp(-((f / finest) ** 2))
+    noise = rng.normal(size=f.shape) + 1j * rng.normal(size=f.shape)
+    relief = np.fft.irfft2(slope * noise, shape)
+    return relief / relief.std()
 
 
 def _crater(rng, surface):

@@ -33,6 +33,19 @@ def test_empty_sky_and_gradients_make_an_image(sky):
     assert choose_model(frame, scene_of(sky + np.linspace(0, 300, 640))) == "space"
 
 
+def test_a_smear_through_a_disc_makes_no_spectrum(sky):
+    rows, columns = np.mgrid[:512, :640]
+    disc = 4000.0 * (np.hypot(rows - 250, columns - 330) < 60)
+    smear = np.where(abs(columns - 330) < 14, 108.0, 0)
+    assert choose_model(SimpleNamespace(detector=None), scene_of(sky + disc + smear)) == "space"
+
+
+def test_structure_that_is_not_the_same_all_along_makes_no_spectrum(sky):
+    rows = np.arange(512)[:, None]
+    waves = 300 * np.sin(rows / 20 + np.arange(640) / 40)
+    assert choose_model(SimpleNamespace(detector=None), scene_of(sky + waves)) == "space"
+
+
 def test_detectors_on_mountains_take_the_ground_model(sky):
     frame = SimpleNamespace(detector=Detector("x", location="La Silla, 2400 m"))
     assert choose_model(frame, scene_of(sky)) == "ground"
