@@ -76,8 +76,9 @@ class IdentifyConfig:
         Real images to put hits into: ``path``, ``gain``, ``readnoise`` and optionally ``hdu``.
     labelled : list of str
         Real images with truth, as `~crismis.learning.evaluation.evaluate_frame` takes them;
-        their parts are fields of the kind ``"labelled"``. None of them, nor another exposure of
-        the same visit, must be reported on.
+        their parts are fields of the kind ``"labelled"``, those of every second image for the
+        second judgement and the calibration. None of them, nor another exposure of the same
+        visit, must be reported on.
     background_model : str
         Model that finds the hits the backgrounds already have; they become undecidable.
     density : tuple of float
@@ -251,6 +252,11 @@ def _start_worker(config):
     _material = Material.load(config)
 
 
+def _judges_again(seed):
+    """Whether a field serves the second judgement or what comes after it."""
+    return _REFINE_SEEDS <= seed < _WARM_SEEDS
+
+
 def _draw_field(config, seed):
     rng = np.random.default_rng([config.seed, seed])
     names, shares = zip(*config.kinds.items(), strict=True)
@@ -269,7 +275,7 @@ def _draw_field(config, seed):
         footprints=_material.footprints,
         psfs=_material.psfs,
         backgrounds=_material.backgrounds,
-        labelled=_material.labelled,
+        labelled=_material.labelled[int(_judges_again(seed)) :: 2] or _material.labelled,
         widths=config.widths,
         density=config.density,
         undecidable=config.undecidable,

@@ -59,4 +59,11 @@ def test_truth_frames_are_read(accuracy, real_data, monkeypatch):
     monkeypatch.setenv("CRISMIS_DATA", str(real_data))
     frame = next(f for f in accuracy.truth_frames() if f.group == "STIS spectra")
     assert frame.readnoise == 4.2
-    assert np.mean(frame.truth == 1) == pytest.approx(0.0506, abs=1e-4)
+    assert np.mean(frame.truth == 1) == pytest.approx(0.0577, abs=1e-4)
+
+
+def test_the_visit_that_models_have_learned_from_is_not_scored(accuracy, real_data, monkeypatch):
+    monkeypatch.setenv("CRISMIS_DATA", str(real_data))
+    names = [frame.name for frame in accuracy.truth_frames()]
+    assert len(names) == 7
+    assert not [name for name in names if accuracy.scenes.TRAINED_ON in name]

@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from crismis.identify.judge import Judge, load_judge
-from crismis.learning import dataset
+from crismis.learning import dataset, identification
+from crismis.learning.fields import random_field
 from crismis.learning.identification import IdentifyConfig, train_identify
 from crismis.network import load_model
 
@@ -101,6 +103,57 @@ def test_unknown_keys_of_a_configuration_are_named(tmp_path):
     path.write_text("[identify]\nfeilds = 3\n")
     with pytest.raises(ValueError, match="feilds"):
         IdentifyConfig.load(path)
+
+
+def truth_file(path, seed):
+    field = random_field(seed, "dark", shape=SMALL.shape, density=(-2.5, -2.4))
+    primary = fits.PrimaryHDU(header=fits.Header({"RDNOISE": 5.0}))
+    planes = {"SCI": field.electrons, "TRUTH": field.labels}
+    hdus = [fits.ImageHDU(np.array(plane), name=name) for name, plane in planes.items()]
+    fits.HDUList([primary, *hdus]).writeto(path)
+
+
+def test_labelled_frames_serve_the_networks_and_the_calibration_by_turns(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    paths = [str(tmp_path / name) for name in ("fit.fits", "judge_again.fits")]
+    for seed, path in enumerate(paths):
+        truth_file(path, seed)
+    config = replace(SMALL, kinds={"labelled": 1.0}, labelled=paths)
+    identification._start_worker(config)
+    hits = [np.count_nonzero(fits.getdata(path, "TRUTH") == 1) for path in paths]
+    assert hits[0] != hits[1]
+    for seeds, frame in (((0, 1, identification._WARM_SEEDS), 0), ((10_000_000, 20_000_000), 1)):
+        for seed in seeds:
+            drawn, _ = identification._draw_field(config, seed)
+            assert np.count_nonzero(drawn.labels == 1) == hits[frame]
+    card = train_identify(config, tmp_path / "labelled.crm", n_threads=1)
+    assert card["labelled"] == ["fit.fits", "judge_again.fits"]
+
+
+def test_hits_of_exposure_pairs_serve_as_tracks(tmp_path):
+    rng = np.random.default_rng(1)
+    pair = [rng.normal(50, 3, (64, 64)).astype("f4") for _ in range(2)]
+    pair[0][20, 10:15] += 300
+    paths = [tmp_path / "first.fits", tmp_path / "second.fits"]
+    for path, data in zip(paths, pair, strict=True):
+        fits.PrimaryHDU(data).writeto(path)
+    text = (
+        "[[identify.pairs]]\n"
+        'paths = ["first.fits", "second.fits"]\n'
+        "gain = 2.0\nreadnoise = 6.0\nscales = [10.0, 10.0]\n"
+    )
+    (tmp_path / "x.toml").write_text(text)
+    config = IdentifyConfig.load(tmp_path / "x.toml")
+    (tracks,) = identification.Material.load(config).footprints
+    assert [track.shape for track in tracks] == [(1, 5)]
+    assert tracks[0].sum() == pytest.approx(2 * 5 * 300, rel=0.05)
+
+
+def test_a_kind_without_its_frames_is_named(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    for kind, key in (("labelled", "labelled"), ("real", "backgrounds")):
+        with pytest.raises(ValueError, match=key):
+            train_identify(replace(SMALL, kinds={kind: 1.0}), tmp_path / "x.crm", n_threads=1)
 
 
 def test_unknown_kinds_of_fields_are_named(tmp_path):
