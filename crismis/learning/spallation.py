@@ -94,7 +94,7 @@ def star_frame(
     hit_share : float
         Pixels of more than three times the read noise from particles.
     particles : str
-        Mixture of all other particles (`crismis.simulate.MIXTURES`).
+        Mixture of all other particles (``crismis.simulate.MIXTURES``).
     stars : float
         Share of nuclear reactions among the events.
     size : int

@@ -93,7 +93,7 @@ class Vertices:
         Within 1.5 pixels, electrons where the gain is known, else data units.
     chance : ndarray, shape (n,)
         Probability that unrelated tracks meet there.
-    features : ndarray of float32, shape (n, len(`STAR_FEATURES`))
+    features : ndarray of float32, shape (n, len(``STAR_FEATURES``))
     """
 
     def __init__(self, image, hits, floor, crowd):
@@ -273,7 +273,7 @@ def find_spallation(ccd, *, min_lines=3, min_probability=None, model=None):
     The definition is that of the SOHO/LASCO team: several straight prongs of differing
     brightness that meet at one vertex [1]_. Every hit pixel from which three or more rays stay
     bright for four pixels is tried as a vertex. Its prongs are traced and described
-    (`STAR_FEATURES`): length, brightness against the median track of the image and against the
+    (``STAR_FEATURES``): length, brightness against the median track of the image and against the
     noise, contrast, by how much its straight line misses the vertex, how well another prong
     continues it. Boosted trees, trained on simulated frames of many detectors, make of these a
     probability. Opposite prongs of like brightness are one particle that passed through, so
@@ -354,7 +354,7 @@ def star_probability(features, model=None):
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n, len(`STAR_FEATURES`))
+    features : ndarray of float32, shape (n, len(``STAR_FEATURES``))
     model : path-like, optional
 
     Returns
