@@ -23,9 +23,10 @@ def spallation(
     from ..learning.spallation import fit_ranking, simulate_stars
     from ..network import save_model
 
-    with typer.progressbar(range(seed, seed + frames), label="simulating", file=sys.stderr) as bar:
-        parts = [simulate_stars(1, seed=number) for number in bar]
+    seeds = range(seed, seed + frames)
     try:
+        with typer.progressbar(seeds, label="simulating", file=sys.stderr) as bar:
+            parts = [simulate_stars(1, seed=number) for number in bar]
         arrays, card = fit_ranking(type(parts[0]).join(parts), name=output.stem, seed=seed)
     except ValueError as error:
         typer.echo(f"crismis: {error}", err=True)

@@ -235,7 +235,7 @@ def simulate_stars(n_frames, *, seed=0):
     >>> frames.features.shape[0] == len(frames.star)
     True
     """
-    if seed <= HELD_OUT_SEED < seed + n_frames:
+    if seed + n_frames > HELD_OUT_SEED:
         raise ValueError(f"seeds from {HELD_OUT_SEED} on are held out for evaluation")
     return StarFrames.join([_simulate_frame(number) for number in range(seed, seed + n_frames)])
 

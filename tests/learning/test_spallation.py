@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from typer.testing import CliRunner
 
 from crismis import Detector
+from crismis.cli.app import app, load_commands
 from crismis.learning.spallation import (
     HELD_OUT_SEED,
     StarFrames,
@@ -15,6 +17,8 @@ from crismis.learning.spallation import (
 )
 from crismis.network import save_model
 from crismis.physics.spallation import STAR_FEATURES, star_probability
+
+load_commands()
 
 
 def test_frames_have_the_share_of_hit_pixels_asked_for():
@@ -27,6 +31,16 @@ def test_frames_have_the_share_of_hit_pixels_asked_for():
 def test_seeds_of_evaluation_are_held_out():
     with pytest.raises(ValueError, match="held out"):
         simulate_stars(5, seed=HELD_OUT_SEED - 2)
+    with pytest.raises(ValueError, match="held out"):
+        simulate_stars(1, seed=HELD_OUT_SEED + 100)
+
+
+def test_the_command_refuses_held_out_seeds_with_a_message(tmp_path):
+    command = ["train", "spallation", "--seed", str(HELD_OUT_SEED), "-o", str(tmp_path / "x.crm")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "held out for evaluation" in result.output
+    assert not (tmp_path / "x.crm").exists()
 
 
 def made_up(n_frames, rng):
