@@ -10,7 +10,7 @@ __all__ = ["Image", "Network", "best_target", "box_statistics"]
 
 cdef extern from "measure.h" nogil:
     const float NOTHING
-    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_REFINE, N_TABLE, N_COUNTS
+    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
 
     ctypedef struct image_t:
         const float *electrons
@@ -23,17 +23,20 @@ cdef extern from "measure.h" nogil:
         float sigma_electrons
 
     ctypedef struct model_t:
-        int hidden
+        int turned, even
         float floor_snr, floor_peak
         const float *first_weights
         const float *first_bias
         const float *first_out
         float first_cut
-        const float *weights1
-        const float *bias1
+        const float *turned_weights
+        const float *turned_bias
+        const float *even_weights
+        const float *even_bias
         const float *weights2
         const float *bias2
         const float *weights3
+        int refinements
         const float *refine_weights
         const float *refine_bias
         const float *refine_out
@@ -43,14 +46,14 @@ cdef extern from "measure.h" nogil:
         float *snr
         float *compressed
         float *context
-        int64_t width, height
+        int64_t width, height, border
 
     int best_target_c "best_target"()
-    int allocate_planes(planes_t *, int64_t, int64_t)
+    int allocate_planes(planes_t *, int64_t, int64_t, int64_t)
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
                    float *, int)
-    int refine_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
+    int refine_tile(const image_t *, const model_t *, int, int64_t, int64_t, int64_t, int64_t,
                     const float *, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
                  float *, float *, float *)
@@ -60,6 +63,7 @@ cdef extern from "measure.h" nogil:
 REACH = HALO
 HIDDEN_STEP = UNITS
 INPUTS = N_FULL
+INPUTS_EVEN = N_EVEN
 INPUTS_FIRST = N_FIRST
 INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
@@ -117,6 +121,7 @@ cdef class Image:
         planes.snr = &view[0, 0, 0]
         planes.compressed = &view[1, 0, 0]
         planes.context = &view[2, 0, 0]
+        planes.border = HALO
         planes.height = rows + 2 * HALO
         planes.width = columns + 2 * HALO
         cdef int status
@@ -139,7 +144,7 @@ cdef class Image:
         cdef int64_t n = 0
         cdef int status = -1
         with nogil:
-            if allocate_planes(&planes, rows, columns):
+            if allocate_planes(&planes, rows, columns, HALO):
                 status = make_planes(&self.c, row, column, &planes, self.target)
                 if status == 0:
                     n = find_maxima(&self.c, &planes, row, column, least, saturation, room,
@@ -151,7 +156,7 @@ cdef class Image:
 
 
 cdef class Network:
-    """A screen and two networks in the kernels' layout."""
+    """A screen and the networks in the kernels' layout."""
 
     cdef model_t c
     cdef object keep
@@ -159,48 +164,61 @@ cdef class Network:
     def __init__(self, float floor_snr, float floor_peak,
                  const float[:, ::1] first_weights, const float[::1] first_bias,
                  const float[::1] first_out, float first_cut,
-                 const float[:, ::1] weights1, const float[::1] bias1,
+                 const float[:, ::1] turned_weights, const float[::1] turned_bias,
+                 const float[:, ::1] even_weights, const float[::1] even_bias,
                  const float[:, ::1] weights2, const float[::1] bias2,
-                 const float[::1] weights3, const float[:, ::1] refine_weights,
-                 const float[::1] refine_bias, const float[::1] refine_out,
+                 const float[::1] weights3, const float[:, :, ::1] refine_weights,
+                 const float[:, ::1] refine_bias, const float[:, ::1] refine_out,
                  const float[::1] table):
-        cdef int64_t hidden = weights1.shape[1]
+        cdef int64_t turned = turned_weights.shape[1], even = even_weights.shape[1]
+        cdef int64_t refinements = refine_weights.shape[0]
         wanted = [
             ("first_weights", first_weights, (N_FIRST, UNITS)),
             ("first_bias", first_bias, (UNITS,)),
             ("first_out", first_out, (UNITS + 1,)),
-            ("weights1", weights1, (N_FULL, hidden)),
-            ("bias1", bias1, (hidden,)),
-            ("weights2", weights2, (hidden, UNITS)),
+            ("turned_weights", turned_weights, (N_FULL, turned)),
+            ("turned_bias", turned_bias, (turned,)),
+            ("even_weights", even_weights, (N_EVEN, even)),
+            ("even_bias", even_bias, (even,)),
+            ("weights2", weights2, (turned + even, UNITS)),
             ("bias2", bias2, (UNITS,)),
             ("weights3", weights3, (UNITS + 1,)),
-            ("refine_weights", refine_weights, (N_REFINE, UNITS)),
-            ("refine_bias", refine_bias, (UNITS,)),
-            ("refine_out", refine_out, (UNITS + 1,)),
+            ("refine_weights", refine_weights, (max(refinements, 1), N_REFINE, UNITS)),
+            ("refine_bias", refine_bias, (refinements, UNITS)),
+            ("refine_out", refine_out, (refinements, UNITS + 1)),
             ("table", table, (N_TABLE,)),
         ]
         for name, array, shape in wanted:
             if np.shape(array) != shape:
                 raise ValueError(f"{name} has shape {np.shape(array)}, the kernels need {shape}")
-        if hidden % UNITS or not 0 < hidden <= 960:
-            raise ValueError(f"hidden units must be a multiple of {UNITS} up to 960, got {hidden}")
-        self.keep = (first_weights, first_bias, first_out, weights1, bias1, weights2, bias2,
-                     weights3, refine_weights, refine_bias, refine_out, table)
-        self.c.hidden = hidden
+        if turned % UNITS or even % UNITS or not 0 < turned + even <= 960:
+            raise ValueError(
+                f"hidden units must be multiples of {UNITS} up to 960, got {turned} and {even}"
+            )
+        self.keep = (first_weights, first_bias, first_out, turned_weights, turned_bias,
+                     even_weights, even_bias, weights2, bias2, weights3, refine_weights,
+                     refine_bias, refine_out, table)
+        self.c.turned = turned
+        self.c.even = even
         self.c.floor_snr = floor_snr
         self.c.floor_peak = floor_peak
         self.c.first_weights = &first_weights[0, 0]
         self.c.first_bias = &first_bias[0]
         self.c.first_out = &first_out[0]
         self.c.first_cut = first_cut
-        self.c.weights1 = &weights1[0, 0]
-        self.c.bias1 = &bias1[0]
+        if turned:
+            self.c.turned_weights = &turned_weights[0, 0]
+            self.c.turned_bias = &turned_bias[0]
+        if even:
+            self.c.even_weights = &even_weights[0, 0]
+            self.c.even_bias = &even_bias[0]
         self.c.weights2 = &weights2[0, 0]
         self.c.bias2 = &bias2[0]
         self.c.weights3 = &weights3[0]
-        self.c.refine_weights = &refine_weights[0, 0]
-        self.c.refine_bias = &refine_bias[0]
-        self.c.refine_out = &refine_out[0]
+        self.c.refinements = refinements
+        self.c.refine_weights = &refine_weights[0, 0, 0]
+        self.c.refine_bias = &refine_bias[0, 0]
+        self.c.refine_out = &refine_out[0, 0]
         self.c.table = &table[0]
 
     def judge(self, Image image, int64_t row, int64_t column, int64_t rows, int64_t columns,
@@ -213,12 +231,20 @@ cdef class Network:
         if status:
             raise MemoryError
 
-    def refine(self, Image image, int64_t row, int64_t column, int64_t rows, int64_t columns,
-               const float[:, ::1] logits, float[:, ::1] out):
-        """Write the probability of every pixel of one tile, once all first logits are there."""
+    @property
+    def refinements(self):
+        """How many judgements follow the first one."""
+        return self.c.refinements
+
+    def refine(self, Image image, int which, int64_t row, int64_t column, int64_t rows,
+               int64_t columns, const float[:, ::1] logits, float[:, ::1] out):
+        """Judge every pixel of one tile again, once the logits of the judgement before are there.
+
+        The last of the refinements, which count from 0, writes probabilities, the others logits.
+        """
         cdef int status
         with nogil:
-            status = refine_tile(&image.c, &self.c, row, column, rows, columns, &logits[0, 0],
-                                 &out[0, 0], image.target)
+            status = refine_tile(&image.c, &self.c, which, row, column, rows, columns,
+                                 &logits[0, 0], &out[0, 0], image.target)
         if status:
             raise MemoryError

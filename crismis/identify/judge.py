@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Judge every pixel of an image: screen, small network, large network, calibrated probability."""
+"""Judge every pixel of an image: screen, small network, large network, refinements, probability."""
 
 import functools
 import os
@@ -30,7 +30,7 @@ class Judge:
     Parameters
     ----------
     arrays : dict of str to ndarray
-        ``first_*`` and ``*`` weights and biases, and ``table``.
+        ``first_*``, ``*`` and ``refine0_*``, ``refine1_*`` ... weights and biases, and ``table``.
     card : dict
         The model card.
 
@@ -43,6 +43,19 @@ class Judge:
 
     arrays: dict
     card: dict
+
+    @property
+    def refinements(self):
+        """How many judgements follow the first one."""
+        return sum(name.startswith("refine") and name.endswith("_bias1") for name in self.arrays)
+
+    @functools.cached_property
+    def _units(self):
+        """Hidden units that depend on orientation, and those that only see sums over rings."""
+        weights = self.arrays["weights1"][: _kernels.INPUTS]
+        spread = abs(weights - _ring_means(weights)[_rings()]).max(axis=0)
+        even = spread <= 1e-5 * abs(weights).max(axis=0)
+        return np.flatnonzero(~even), np.flatnonzero(even)
 
     def network(self, conditions):
         """Return the kernels' form of this model for one image.
@@ -60,7 +73,14 @@ class Judge:
 
         first, first_bias = split(a["first_weights1"], a["first_bias1"], _kernels.INPUTS_FIRST)
         weights, bias = split(a["weights1"], a["bias1"], _kernels.INPUTS)
-        refine, refine_bias = split(a["refine_weights1"], a["refine_bias1"], _kernels.INPUTS_REFINE)
+        turned, even = self._units
+        weights2 = np.concatenate([_padded(a["weights2"][units].T).T for units in (turned, even)])
+        refine, refine_bias, refine_out = [], [], []
+        for k in range(self.refinements):
+            again = split(a[f"refine{k}_weights1"], a[f"refine{k}_bias1"], _kernels.INPUTS_REFINE)
+            refine.append(again[0])
+            refine_bias.append(again[1])
+            refine_out.append(np.append(a[f"refine{k}_weights2"][:, 0], a[f"refine{k}_bias2"]))
         screen = self.card["screen"]
         return _kernels.Network(
             screen["floor_snr"],
@@ -69,23 +89,57 @@ class Judge:
             first_bias,
             np.append(a["first_weights2"][:, 0], a["first_bias2"]).astype(np.float32),
             screen["first_cut"],
-            weights,
-            bias,
-            a["weights2"],
+            _padded(weights[:, turned]),
+            _padded(bias[turned]),
+            _padded(_ring_means(weights[:, even])),
+            _padded(bias[even]),
+            np.ascontiguousarray(weights2),
             a["bias2"],
             np.append(a["weights3"][:, 0], a["bias3"]).astype(np.float32),
-            refine,
-            refine_bias,
-            np.append(a["refine_weights2"][:, 0], a["refine_bias2"]).astype(np.float32),
+            np.array(refine, dtype=np.float32),
+            np.array(refine_bias, dtype=np.float32),
+            np.array(refine_out, dtype=np.float32),
             a["table"],
         )
+
+
+@functools.cache
+def _rings():
+    """For each input of the large network, the ring of inputs that turns and reflections swap."""
+
+    def numbers(half):
+        y, x = abs(np.mgrid[-half : half + 1, -half : half + 1])
+        far, near = np.maximum(x, y), np.minimum(x, y)
+        return far, far * (far + 1) // 2 + near
+
+    window, ratio, (far, context) = numbers(7)[1], numbers(3)[1], numbers(3)
+    parts = [window.ravel(), ratio.ravel(), np.zeros(1, int), context[far > 1] - 3]
+    starts = np.cumsum([0] + [part.max() + 1 for part in parts[:-1]])
+    return np.concatenate([part + start for part, start in zip(parts, starts, strict=True)])
+
+
+def _ring_means(weights):
+    """Mean weight of each ring, shape ``(INPUTS_EVEN, units)``."""
+    rings = _rings()
+    total = np.zeros((_kernels.INPUTS_EVEN, weights.shape[1]))
+    np.add.at(total, rings, weights.astype(float))
+    return (total / np.bincount(rings)[:, None]).astype(np.float32)
+
+
+def _padded(array):
+    """Fill up the last axis with zeros to what the kernels handle at once."""
+    missing = -array.shape[-1] % _kernels.HIDDEN_STEP
+    filled = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
+    return np.ascontiguousarray(filled)
 
 
 @functools.lru_cache(maxsize=16)
 def _load(path, modified):
     arrays, card = load_model(path, task=TASK)
-    wanted = (_kernels.INPUTS + CONDITIONS, _kernels.INPUTS_FIRST + CONDITIONS)
-    got = (len(arrays["weights1"]), len(arrays["first_weights1"]))
+    names = ("weights1", "first_weights1", "refine0_weights1")
+    got = tuple(len(arrays.get(name, ())) for name in names)
+    inputs = (_kernels.INPUTS, _kernels.INPUTS_FIRST, _kernels.INPUTS_REFINE)
+    wanted = tuple(n + CONDITIONS for n in inputs)
     if got != wanted:
         raise ModelError(
             f"{path}: the networks take {got} inputs, this crismis offers {wanted}; "
@@ -218,14 +272,26 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         model = choose_model(frame, scene)
     judge = model if isinstance(model, Judge) else load_judge(model)
     frame.model = judge.card
-    network = judge.network(scene.conditions)
-    judged = tiles(out.shape)
-    logits = np.empty_like(out)
-    run_tasks(lambda tile: network.judge(scene.image, *tile, logits), judged, n_threads)
-    run_tasks(lambda tile: network.refine(scene.image, *tile, logits, out), judged, n_threads)
+    out = _judge(scene, judge.network(scene.conditions), out, n_threads)
     if hit_fraction is not None:
         reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out
+
+
+def _judge(scene, network, out, n_threads):
+    """Judge, and judge again; two planes take turns in holding the last judgement."""
+    judged = tiles(out.shape)
+    last, out = out, np.empty_like(out)
+    run_tasks(lambda tile: network.judge(scene.image, *tile, out), judged, n_threads)
+    for which in range(network.refinements):
+        last, out = out, last
+        refine = functools.partial(_refine, network, scene.image, which, last, out)
+        run_tasks(refine, judged, n_threads)
+    return out
+
+
+def _refine(network, image, which, last, out, tile):
+    network.refine(image, which, *tile, last, out)
 
 
 def reweight(probability, hit_fraction, pixels):

@@ -16,21 +16,21 @@ __all__ = [
     "FLOOR_SNR",
     "Samples",
     "candidates",
-    "first_judge",
     "gather",
     "gather_refine",
     "orientations",
     "orientations_refine",
     "sample_field",
     "sample_judged",
+    "unfinished_judge",
 ]
-__doctest_requires__ = {("first_judge", "sample_judged"): ["torch"]}
+__doctest_requires__ = {("sample_judged", "unfinished_judge"): ["torch"]}
 
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
 NEAR, INNER, STEP = 7, 3, 5
 CENTRE_LOGIT = (2 * INNER + 1) ** 2 + ((2 * INNER + 1) ** 2) // 2
-"""Which input of the second judgement is the first one's of the pixel itself."""
+"""Which input of a refinement is the judgement before of the pixel itself."""
 
 
 @dataclass
@@ -125,7 +125,7 @@ def orientations():
 
 
 def orientations_refine():
-    """The same as `orientations`, for the inputs of the second judgement.
+    """The same as `orientations`, for the inputs of a refinement.
 
     Examples
     --------
@@ -223,14 +223,14 @@ def gather(planes, places, sigma_electrons):
 
 
 def gather_refine(planes, logits, places, sigma_electrons):
-    """Inputs of the second judgement.
+    """Inputs of a refinement.
 
     Parameters
     ----------
     planes, places, sigma_electrons
         As for `gather`.
     logits : ndarray
-        First logits of the whole field.
+        Of the whole field, from the judgement before.
 
     Returns
     -------
@@ -269,7 +269,7 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     field : `crismis.learning.fields.Field`
     rng : `numpy.random.Generator`
     networks : dict, optional
-        As for `first_judge`: an earlier fit, whose easy cases are drawn less often.
+        As for `unfinished_judge`: an earlier fit, whose easy cases are drawn less often.
     hits, others : int
         At most so many hit and clean pixels; the weights say how many each stands for.
 
@@ -297,7 +297,7 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     if networks is None:
         rate = np.where(is_hit | (planes[0].ravel()[places] > 4), 1.0, 0.35)
     else:
-        logits = np.pad(_first_logits(scene, networks), reach).ravel()[places]
+        logits = np.pad(_logits(scene, networks), reach).ravel()[places]
         mistaken = np.where(is_hit, -logits, logits)
         rate = np.clip(np.exp(0.6 * (mistaken + 2.5)), 0.03, 1)
     places, rate = _thin(rng, places, is_hit, rate, hits, others)
@@ -317,21 +317,27 @@ def _measure(field):
     )
 
 
-def _first_logits(scene, networks):
+def _logits(scene, networks):
+    """Logits of the last judgement there is so far."""
     rows, columns = scene.image.shape
+    tile = (0, 0, rows, columns)
     logits = np.empty((rows, columns), np.float32)
-    network = first_judge(networks).network(scene.conditions)
-    network.judge(scene.image, 0, 0, rows, columns, logits)
+    network = unfinished_judge(networks).network(scene.conditions)
+    network.judge(scene.image, *tile, logits)
+    for which in range(network.refinements - 1):
+        last, logits = logits, np.empty_like(logits)
+        network.refine(scene.image, which, *tile, last, logits)
     return logits
 
 
-def first_judge(networks):
-    """Make a judge of freshly fitted first and full networks; its second judgement is void.
+def unfinished_judge(networks):
+    """Make a judge of freshly fitted networks; its last refinement and its table are void.
 
     Parameters
     ----------
     networks : dict
-        Arrays ``first`` and ``full``, and the first stage's ``cut``.
+        Arrays ``first`` and ``full``, the first stage's ``cut``, and optionally ``refine``, a
+        list of the refinements there are.
 
     Returns
     -------
@@ -340,39 +346,41 @@ def first_judge(networks):
     Examples
     --------
     >>> import numpy as np
-    >>> from crismis.learning.dataset import first_judge, sample_field
+    >>> from crismis.learning.dataset import sample_field, unfinished_judge
     >>> from crismis.learning.fields import random_field
     >>> from crismis.learning.identification import FIRST_COLUMNS
     >>> from crismis.learning.training import fit_network
     >>> field = random_field(1, "stars", shape=(128, 128))
     >>> samples = sample_field(field, np.random.default_rng(1), hits=200, others=200)
-    >>> networks = {"first": fit_network(samples, [48], columns=FIRST_COLUMNS, epochs=1),
-    ...             "full": fit_network(samples, [96, 48], epochs=1), "cut": -2.0}
-    >>> first_judge(networks).card["screen"]["first_cut"]
-    -2.0
+    >>> networks = {"first": fit_network(samples, [(24, 24)], columns=FIRST_COLUMNS, epochs=1),
+    ...             "full": fit_network(samples, [(48, 48), (24, 24)], epochs=1), "cut": -2.0}
+    >>> unfinished_judge(networks).refinements
+    1
     """
-    refine = _kernels.INPUTS_REFINE + CONDITIONS
-    arrays = networks["full"] | {f"first_{k}": v for k, v in networks["first"].items()}
-    arrays |= {
-        "refine_weights1": np.zeros((refine, 48), np.float32),
-        "refine_bias1": np.zeros(48, np.float32),
-        "refine_weights2": np.zeros((48, 1), np.float32),
-        "refine_bias2": np.zeros(1, np.float32),
-        "table": np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32),
+    inputs = _kernels.INPUTS_REFINE + CONDITIONS
+    void = {
+        "weights1": np.zeros((inputs, 48), np.float32),
+        "bias1": np.zeros(48, np.float32),
+        "weights2": np.zeros((48, 1), np.float32),
+        "bias2": np.zeros(1, np.float32),
     }
+    arrays = networks["full"] | {f"first_{k}": v for k, v in networks["first"].items()}
+    for i, again in enumerate([*networks.get("refine", ()), void]):
+        arrays |= {f"refine{i}_{k}": v for k, v in again.items()}
+    arrays["table"] = np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32)
     screen = {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": networks["cut"]}
     return Judge(arrays, {"screen": screen})
 
 
 def sample_judged(field, rng, networks, hits=600, others=1200):
-    """Draw training samples of the second judgement: what it sees of pixels judged once.
+    """Draw training samples of the next refinement: what it sees of pixels judged before.
 
     Parameters
     ----------
     field, rng, hits, others
         As for `sample_field`.
     networks : dict
-        As for `first_judge`.
+        As for `unfinished_judge`.
 
     Returns
     -------
@@ -388,15 +396,15 @@ def sample_judged(field, rng, networks, hits=600, others=1200):
     >>> field = random_field(1, "stars", shape=(128, 128))
     >>> rng = np.random.default_rng(1)
     >>> samples = sample_field(field, rng, hits=200, others=200)
-    >>> networks = {"first": fit_network(samples, [48], columns=FIRST_COLUMNS, epochs=1),
-    ...             "full": fit_network(samples, [96, 48], epochs=1), "cut": -2.0}
+    >>> networks = {"first": fit_network(samples, [(24, 24)], columns=FIRST_COLUMNS, epochs=1),
+    ...             "full": fit_network(samples, [(48, 48), (24, 24)], epochs=1), "cut": -2.0}
     >>> judged = sample_judged(field, rng, networks, hits=50, others=50)
     >>> set(judged.labels.tolist()) <= {0, 1}
     True
     """
     scene = _measure(field)
     rows, columns = field.electrons.shape
-    logits = _first_logits(scene, networks)
+    logits = _logits(scene, networks)
     places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))
     is_hit = field.labels.ravel()[places] == 1
     rate = np.where(is_hit | (logits.ravel()[places] > -6), 1.0, 0.2)

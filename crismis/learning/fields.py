@@ -11,6 +11,9 @@ from .scenes import add_stamp, random_scene
 
 __all__ = ["Field", "random_field"]
 
+_DIGITIZED = {"planet": (0.6, 0.4), "corona": (0.6, 0.4), "binned": (0.6, 0.2)}
+"""Shares of fields in data numbers of an unknown gain, and of lossily compressed ones of these."""
+
 
 @dataclass
 class Field:
@@ -147,9 +150,9 @@ def random_field(
     saturation = 0.95 * well if rng.uniform() < 0.6 else np.inf
     if rng.uniform() < 0.3:
         image -= rng.uniform(0.5, 1.02) * np.median(image)  # sky already subtracted
-    solar_system = kind in ("planet", "corona")
-    if rng.uniform() < (0.6 if solar_system else 0.2):
-        image, scale = _data_numbers(rng, image, well, 0.4 if solar_system else 0.2)
+    digitized, lossy = _DIGITIZED.get(kind, (0.2, 0.2))
+    if rng.uniform() < digitized:
+        image, scale = _data_numbers(rng, image, well, lossy)
         saturation, gain, known_noise = saturation / scale, np.nan, np.nan
     bad = rng.uniform(size=shape) < 3e-4 if rng.uniform() < 0.3 else np.zeros(shape, bool)
     return Field(image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad)

@@ -25,6 +25,7 @@ __doctest_requires__ = {("train_identify",): ["torch"]}
 
 _PATHS = ("footprints", "psfs", "start", "background_model")
 _WORDS = ("description", "data", "limits")
+_SMALL = (24, 24)
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
 
 
@@ -42,17 +43,21 @@ class IdentifyConfig:
         for the ``backgrounds``, ``"labelled"`` for ``labelled``.
     warm_fields, fields, refine_fields, held_out_fields : int
         Numbers of training fields: of a first fit that finds the hard cases, of each fit to
-        these, of the second judgement, and held-out ones, which serve the calibration and the
-        figures of the card.
+        these, of each refinement, and held-out ones, which serve the calibration and the figures
+        of the card.
     rounds : int
         How often new fields are drawn, whose hard cases the last fit finds and the next one
         learns from.
+    refinements : int
+        How many judgements follow the first one, each of which sees the one before of a pixel's
+        neighbours; at least 1.
     shape : tuple of int
         Pixels of a field.
     widths : tuple of float, optional
         Least and largest width of stars (FWHM, pixels); all widths otherwise.
-    hidden : int
-        Units of the large network's first layer.
+    hidden : tuple of int
+        Units of the large network's first layer: those that come in eights, for every
+        orientation one, and those that are symmetric themselves; multiples of 48.
     warm_epochs, epochs, first_epochs, refine_epochs : int
         Passes over the samples.
     batch : int
@@ -77,7 +82,7 @@ class IdentifyConfig:
     labelled : list of str
         Real images with truth, as `~crismis.learning.evaluation.evaluate_frame` takes them;
         their parts are fields of the kind ``"labelled"``, those of every second image for the
-        second judgement and the calibration. None of them, nor another exposure of the same
+        refinements and the calibration. None of them, nor another exposure of the same
         visit, must be reported on.
     background_model : str
         Model that finds the hits the backgrounds already have; they become undecidable.
@@ -122,9 +127,10 @@ class IdentifyConfig:
     refine_fields: int = 1500
     held_out_fields: int = 300
     rounds: int = 1
+    refinements: int = 2
     shape: tuple = (256, 256)
     widths: tuple | None = None
-    hidden: int = 240
+    hidden: tuple = (96, 384)
     warm_epochs: int = 4
     epochs: int = 10
     first_epochs: int = 8
@@ -173,7 +179,7 @@ class IdentifyConfig:
             entry["paths"] = [place(path) for path in entry["paths"]]
         if "labelled" in table:
             table["labelled"] = [place(path) for path in table["labelled"]]
-        for key in {"shape", "widths", "density", "undecidable"} & set(table):
+        for key in {"shape", "hidden", "widths", "density", "undecidable"} & set(table):
             table[key] = tuple(table[key])
         return cls(**table)
 
@@ -253,7 +259,7 @@ def _start_worker(config):
 
 
 def _judges_again(seed):
-    """Whether a field serves the second judgement or what comes after it."""
+    """Whether a field serves the refinements or what comes after them."""
     return _REFINE_SEEDS <= seed < _WARM_SEEDS
 
 
@@ -291,7 +297,7 @@ def _make_chunk(config, seeds, path, draw, networks=None):
     for seed in seeds:
         made, rng = _draw_field(config, seed)
         parts.append(draw(made, rng, networks))
-    joined = Samples.join([p for p in parts if len(p.labels)])
+    joined = Samples.join([p for p in parts if len(p.labels)] or parts)
     partial = path.with_suffix(".part.npz")
     np.savez(partial, **vars(joined))
     partial.replace(path)
@@ -368,7 +374,8 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     >>> from crismis.learning.identification import IdentifyConfig, train_identify
     >>> config = IdentifyConfig(
     ...     name="tiny", warm_fields=4, fields=4, refine_fields=4, held_out_fields=4,
-    ...     shape=(128, 128), hidden=48, warm_epochs=1, epochs=1, first_epochs=1, refine_epochs=1)
+    ...     shape=(128, 128), hidden=(48, 0), warm_epochs=1, epochs=1, first_epochs=1,
+    ...     refinements=1, refine_epochs=1)
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "tiny.crm"
     >>> card = train_identify(config, path, n_threads=1)
     >>> card["name"], path.exists()
@@ -381,7 +388,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     folder.mkdir(parents=True, exist_ok=True)
     log = _Log(output.with_suffix(".log"), config)
     report = report or (lambda step, done, total: None)
-    start = load_model(config.start, task="identify")[0] if config.start else None
+    start = load_model(config.start, task="identify")[0] if config.start else {}
 
     def fit(name, samples, layers, epochs, columns=None, begin=None, residual=None):
         path = folder / f"{name}.npz"
@@ -416,19 +423,22 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         seeds = first_seed + np.arange(n)
         samples = _make_samples(config, folder, name, seeds, workers, report, how, networks)
         log(f"{name}: {len(samples.labels)} samples of {n} fields")
+        if not len(samples.labels):
+            raise ValueError(f"{name}: no pixel passes the first stage; fit it to more fields")
         return samples
 
     def started(prefix):
-        return start and {
+        found = {
             k.removeprefix(prefix): v
             for k, v in start.items()
-            if k.startswith(prefix) and (prefix or not k.startswith(("first_", "refine_", "table")))
+            if k.startswith(prefix) and (prefix or not k.startswith(("first_", "refine", "table")))
         }
+        return found or None
 
-    layers = [config.hidden, 48]
+    layers = [config.hidden, _SMALL]
     warm = draw("warm", _WARM_SEEDS, config.warm_fields, sample_field)
     begin = fit("begin", warm, layers, config.warm_epochs, begin=started(""))
-    first = fit("first", warm, [48], config.first_epochs, FIRST_COLUMNS, started("first_"))
+    first = fit("first", warm, [_SMALL], config.first_epochs, FIRST_COLUMNS, started("first_"))
     full, cut = begin, first_cut(first, begin, warm)
     for k in range(config.rounds):
         networks = {"first": first, "full": full, "cut": cut}
@@ -444,22 +454,23 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         cut = config.first_cut
     log(f"first stage passes logits above {cut:.3f}")
     networks = {"first": first, "full": full, "cut": cut}
-    judged = draw("refine", _REFINE_SEEDS, config.refine_fields, sample_judged, networks)
-    refine = fit(
-        "refine",
-        judged,
-        [48],
-        config.refine_epochs,
-        begin=started("refine_"),
-        residual=CENTRE_LOGIT,
-    )
+    refine = []
+    for k in range(config.refinements):
+        seed = _REFINE_SEEDS + k * config.refine_fields
+        networks["refine"] = refine[:k]
+        judged = draw(f"judged{k}", seed, config.refine_fields, sample_judged, networks)
+        name, begin = f"refine{k}", started(f"refine{k}_")
+        again = fit(name, judged, [_SMALL], config.refine_epochs, None, begin, CENTRE_LOGIT)
+        refine.append(again)
     held_out = draw("held_out", _HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
-    logits = network_logits(refine, held_out, residual=CENTRE_LOGIT)
+    logits = network_logits(refine[-1], held_out, residual=CENTRE_LOGIT)
     area = config.held_out_fields * config.shape[0] * config.shape[1]
     table = fit_table(logits, held_out)
     fraction = float(held_out.weights[held_out.labels == 1].sum() / area)
     arrays = full | {f"first_{k}": v for k, v in first.items()}
-    arrays |= {f"refine_{k}": v for k, v in refine.items()} | {"table": table}
+    for k, again in enumerate(refine):
+        arrays |= {f"refine{k}_{name}": v for name, v in again.items()}
+    arrays["table"] = table
     card = _card(config, cut, fraction, logits, held_out)
     log(json.dumps(card["metrics"]))
     save_model(output, arrays, card)
@@ -490,7 +501,7 @@ def _card(config, cut, fraction, logits, held_out):
         "description": config.description,
         "data": config.data,
         "limits": config.limits,
-        "split": "Fields of other seeds for fitting, the second judgement, and calibration "
+        "split": "Fields of other seeds for fitting, each refinement, and calibration "
         "with figures.",
         "date": date.today().isoformat(),
         "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},

@@ -41,7 +41,7 @@ def random_deposit(rng, shape, count, footprints=()):
     >>> deposit.shape, bool(deposit.max() > 0)
     ((64, 64), True)
     """
-    use_real = len(footprints) > 0 and rng.uniform() < 0.55
+    use_real = len(footprints) > 0 and rng.uniform() < 0.65
     n_real = rng.binomial(count, rng.uniform(0.3, 1.0)) if use_real else 0
     draw = _simulated if rng.uniform() < 0.55 else _quick
     deposit = draw(rng, shape, count - n_real)

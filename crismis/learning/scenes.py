@@ -7,6 +7,7 @@ from scipy import ndimage, signal
 __all__ = ["KINDS", "add_stamp", "random_psf", "random_scene"]
 
 PHASES = 8
+_BINNED_WIDTHS = (0.6, 1.15)
 
 
 def random_psf(rng, real=(), sharp=None):
@@ -176,6 +177,11 @@ def stars(rng, shape, phases, dense=False):
 def crowded(rng, shape, phases):
     """A star cluster."""
     return stars(rng, shape, phases, dense=True)
+
+
+def binned(rng, shape, phases):
+    """Stars of about a pixel, as in binned images; as many as may be."""
+    return stars(rng, shape, phases, dense=rng.uniform() < 0.5)
 
 
 def galaxies(rng, shape, phases):
@@ -374,6 +380,7 @@ def dark(rng, shape, phases):
 KINDS = {
     "stars": stars,
     "crowded": crowded,
+    "binned": binned,
     "galaxies": galaxies,
     "spectrum": spectrum,
     "planet": planet,
@@ -396,7 +403,8 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
     psfs : sequence of ndarray
         Measured point-spread functions to choose from.
     sharp : float, optional
-        Width of the stars (FWHM, pixels) instead of a random one.
+        Width of the stars (FWHM, pixels) instead of a random one; not for kind ``"binned"``,
+        whose stars are less than 1.15 pixels wide.
 
     Returns
     -------
@@ -410,4 +418,6 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
     >>> random_scene(np.random.default_rng(1), (64, 64), "stars", sharp=2.0).shape
     (64, 64)
     """
+    if kind == "binned":
+        sharp = float(np.exp(rng.uniform(*np.log(_BINNED_WIDTHS))))
     return KINDS[kind](rng, shape, random_psf(rng, psfs, sharp))

@@ -46,8 +46,9 @@ def fit_network(
     Parameters
     ----------
     samples : `crismis.learning.dataset.Samples`
-    layers : sequence of int
-        Widths of the hidden layers, multiples of 16.
+    layers : sequence of (int, int)
+        Hidden units of each layer: those that come in eights, for every orientation one, and
+        those that are symmetric themselves.
     columns : ndarray, optional
         Which inputs the network sees; all by default.
     residual : int, optional
@@ -75,7 +76,7 @@ def fit_network(
     >>> from crismis.learning.training import fit_network
     >>> field = random_field(1, "stars", shape=(128, 128))
     >>> samples = sample_field(field, np.random.default_rng(1), hits=200, others=200)
-    >>> arrays = fit_network(samples, [16], epochs=1)
+    >>> arrays = fit_network(samples, [(8, 8)], epochs=1)
     >>> sorted(arrays)
     ['bias1', 'bias2', 'weights1', 'weights2']
     """
@@ -129,22 +130,26 @@ def fit_network(
 class _SymmetricNetwork:
     """A network whose answer is the same for the eight turns and reflections of its windows.
 
-    Half of the hidden units of a layer come in eights: turned and mirrored copies of one filter,
-    whose weights to the next layer depend on the relative orientation only (Cohen & Welling
-    2016, "Group equivariant convolutional networks"). The other half are symmetric themselves.
-    Written out, it is a plain network.
+    Some hidden units of a layer come in eights: turned and mirrored copies of one filter, whose
+    weights to the next layer depend on the relative orientation only (Cohen & Welling 2016,
+    "Group equivariant convolutional networks"). The others are symmetric themselves; those of
+    the first layer see sums over rings of inputs. Written out, it is a plain network.
     """
 
     def __init__(self, torch, turns, layers, start, mean, scale):
-        if any(width % 16 for width in layers):
-            raise ValueError(f"widths of layers must be multiples of 16, got {list(layers)}")
+        if any(turned % 8 for turned, _ in layers):
+            raise ValueError(f"units that come in eights must be multiples of 8, got {layers}")
         self.torch = torch
         n = len(turns[0]) + CONDITIONS
         rest = np.arange(len(turns[0]), n)
         self.back = [torch.from_numpy(np.append(np.argsort(t), rest)) for t in turns]
         self.relative = torch.from_numpy(_relative_orientations(turns))
-        turned, symmetric = [w // 16 for w in layers], [w // 2 for w in layers]
-        shapes = [{"turned": (turned[0], n), "symmetric": (symmetric[0], n)}]
+        rings = np.append(np.min(turns, axis=0), rest)
+        rings = np.unique(rings, return_inverse=True)[1]
+        self.rings = torch.from_numpy(rings)
+        self.sums = torch.nn.functional.one_hot(self.rings).float()
+        turned, symmetric = [a // 8 for a, _ in layers], [b for _, b in layers]
+        shapes = [{"turned": (turned[0], n), "symmetric": (symmetric[0], self.sums.shape[1])}]
         for (a, b), (c, d) in zip(
             itertools.pairwise(turned), itertools.pairwise(symmetric), strict=True
         ):
@@ -152,12 +157,14 @@ class _SymmetricNetwork:
         shapes.append({"turned": (1, turned[-1]), "symmetric": (1, symmetric[-1])})
         outputs = [a + b for a, b in zip(turned, symmetric, strict=True)] + [1]
         self.weights, self.biases = [], []
-        for kinds, size, inputs in zip(shapes, outputs, [n, *layers], strict=True):
+        widths = [n, *(sum(layer) for layer in layers)]
+        for kinds, size, inputs in zip(shapes, outputs, widths, strict=True):
             reach = inputs**-0.5
             self.weights.append(
                 {k: (torch.rand(shape) * 2 - 1) * reach for k, shape in kinds.items()}
             )
             self.biases.append((torch.rand(size) * 2 - 1) * reach)
+        self.weights[0]["symmetric"] /= self.sums.sum(0).sqrt()
         if start is not None:
             self._begin_with(start, mean, scale)
         for parameter in self.parameters():
@@ -166,32 +173,41 @@ class _SymmetricNetwork:
     def parameters(self):
         return [w for kinds in self.weights for w in kinds.values()] + self.biases
 
-    def plain(self):
-        """Weights ``(outputs, inputs)`` and biases of the plain network."""
+    def _copies(self):
+        """Weights and biases of the units of the first layer that come in eights."""
+        first = self.weights[0]["turned"]
+        bias = self.biases[0][: len(first)].repeat(8)
+        return self.torch.cat([first[:, back] for back in self.back]), bias
+
+    def _later(self):
+        """Weights ``(outputs, inputs)`` and biases of all layers but the first."""
         cat = self.torch.cat
-        first, *middle, last = self.weights
-
-        def spread(bias, turned):
-            return cat([bias[:turned].repeat(8), bias[turned:]])
-
-        symmetric = sum(first["symmetric"][:, back] for back in self.back) / 8
-        copies = [first["turned"][:, back] for back in self.back]
-        yield cat([*copies, symmetric]), spread(self.biases[0], len(first["turned"]))
+        _, *middle, last = self.weights
         for weights, bias in zip(middle, self.biases[1:-1], strict=True):
             b, a, _ = weights["tt"].shape
             related = weights["tt"][:, :, self.relative]  # b, a, orientation out, orientation in
             related = related.permute(2, 0, 3, 1).reshape(8 * b, 8 * a)
             upper = cat([related, weights["st"].repeat(8, 1)], 1)
             lower = cat([weights["ts"].repeat(1, 8) / 8, weights["ss"]], 1)
-            yield cat([upper, lower]), spread(bias, b)
+            yield cat([upper, lower]), cat([bias[:b].repeat(8), bias[b:]])
         yield cat([last["turned"].repeat(1, 8) / 8, last["symmetric"]], 1), self.biases[-1]
 
+    def plain(self):
+        """Weights ``(outputs, inputs)`` and biases of the plain network."""
+        cat = self.torch.cat
+        first = self.weights[0]
+        copies, bias = self._copies()
+        even = self.biases[0][len(first["turned"]) :]
+        yield cat([copies, first["symmetric"][:, self.rings]]), cat([bias, even])
+        yield from self._later()
+
     def __call__(self, x):
-        layers = list(self.plain())
-        for i, (weights, bias) in enumerate(layers, 1):
-            x = self.torch.nn.functional.linear(x, weights, bias)
-            if i < len(layers):
-                x = x.relu()
+        linear = self.torch.nn.functional.linear
+        first = self.weights[0]
+        even = linear(x @ self.sums, first["symmetric"], self.biases[0][len(first["turned"]) :])
+        x = self.torch.cat([linear(x, *self._copies()), even], 1)
+        for weights, bias in self._later():
+            x = linear(x.relu(), weights, bias)
         return x[:, 0]
 
     def arrays(self, mean, scale):
@@ -210,20 +226,22 @@ class _SymmetricNetwork:
     def _begin_with(self, arrays, mean, scale):
         """Take over the weights of an earlier fit."""
         last = len(self.weights)
+        inputs = 0
         for i, kinds in enumerate(self.weights, 1):
             weights, bias = arrays[f"weights{i}"], np.asarray(arrays[f"bias{i}"])
             if i == 1:
                 bias = bias + mean @ weights
                 weights = weights * scale[:, None]
             weights = weights.T
-            inputs = weights.shape[1] // 2
-            turned = len(bias) // 16
             if i == 1:
-                found = {"turned": weights[:turned], "symmetric": weights[8 * turned :]}
+                turned = len(kinds["turned"])
+                even = weights[8 * turned :] @ self.sums.numpy() / self.sums.sum(0).numpy()
+                found = {"turned": weights[:turned], "symmetric": even}
             elif i == last:
                 copies = weights[:, :inputs].reshape(1, 8, -1).sum(1)
                 found = {"turned": copies, "symmetric": weights[:, inputs:]}
             else:
+                turned = len(kinds["tt"])
                 upper, lower = weights[:turned], weights[8 * turned :]
                 found = {
                     "tt": upper[:, :inputs].reshape(turned, 8, -1).transpose(0, 2, 1),
@@ -232,7 +250,10 @@ class _SymmetricNetwork:
                     "ss": lower[:, inputs:],
                 }
             for kind, array in found.items():
+                if array.shape != kinds[kind].shape:
+                    raise ValueError("the network to start from has other widths")
                 kinds[kind] = self.torch.from_numpy(np.array(array, np.float32))
+            inputs = 8 * turned
             if i < last:
                 bias = np.append(bias[:turned], bias[8 * turned :])
             self.biases[i - 1] = self.torch.from_numpy(np.array(bias, np.float32))

@@ -39,13 +39,14 @@ def random_networks(seed=0):
     return (
         network(_kernels.INPUTS_FIRST, 48),
         network(_kernels.INPUTS, 96, 48),
-        network(_kernels.INPUTS_REFINE, 48),
+        [network(_kernels.INPUTS_REFINE, 48) for _ in range(2)],
     )
 
 
 def as_judge(first, full, refine):
     arrays = full | {f"first_{k}": v for k, v in first.items()}
-    arrays |= {f"refine_{k}": v for k, v in refine.items()}
+    for i, again in enumerate(refine):
+        arrays |= {f"refine{i}_{k}": v for k, v in again.items()}
     arrays["table"] = np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32)
     screen = {"floor_snr": dataset.FLOOR_SNR, "floor_peak": dataset.FLOOR_PEAK, "first_cut": -0.2}
     return Judge(arrays, {"screen": screen})
@@ -58,10 +59,11 @@ def test_kernels_agree_with_numpy(field, scene, target):
     first, full, refine = random_networks()
     network = as_judge(first, full, refine).network(scene.conditions)
     shape = field.electrons.shape
-    logits, out = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    logits, refined, out = np.empty((3, *shape), np.float32)
     scene.image.target = target
     network.judge(scene.image, 0, 0, *shape, logits)
-    network.refine(scene.image, 0, 0, *shape, logits, out)
+    network.refine(scene.image, 0, 0, 0, *shape, logits, refined)
+    network.refine(scene.image, 1, 0, 0, *shape, refined, out)
     planes = scene.image.planes(0, 0, *shape)
     places = dataset.candidates(planes, field.bad)
 
@@ -79,13 +81,18 @@ def test_kernels_agree_with_numpy(field, scene, target):
     assert 0 < judged.sum() < len(places)
     expected = np.clip(network_logits(full, seen), -15, None)
     np.testing.assert_allclose(logits[y, x][judged], expected[judged], rtol=2e-3, atol=2e-3)
-    again = samples(dataset.gather_refine(planes, logits, places[judged], scene.sigma_electrons))
-    expected = 1 / (
-        1 + np.exp(-np.clip(network_logits(refine, again, residual=dataset.CENTRE_LOGIT), -16, 16))
-    )
+
+    def again(network, last):
+        inputs = dataset.gather_refine(planes, last, places[judged], scene.sigma_electrons)
+        return network_logits(network, samples(inputs), residual=dataset.CENTRE_LOGIT)
+
+    expected = again(refine[0], logits)
+    np.testing.assert_allclose(refined[y, x][judged], expected, rtol=3e-3, atol=3e-3)
+    expected = 1 / (1 + np.exp(-np.clip(again(refine[1], refined), -16, 16)))
     np.testing.assert_allclose(out[y, x][judged], expected, rtol=3e-3, atol=3e-3)
     unjudged = np.ones(shape, bool)
     unjudged[y[judged], x[judged]] = False
+    assert (refined[unjudged] == _kernels.SCREENED_OUT).all()
     assert (out[unjudged] == 0).all()
 
 
@@ -95,11 +102,13 @@ def test_tiling_changes_no_bit(field, scene, size):
     shape = field.electrons.shape
     results = []
     for split in (tiles(shape, 1000), tiles(shape, size)):
-        logits, out = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        logits, refined, out = np.empty((3, *shape), np.float32)
         for tile in split:
             network.judge(scene.image, *tile, logits)
         for tile in split:
-            network.refine(scene.image, *tile, logits, out)
+            network.refine(scene.image, 0, *tile, logits, refined)
+        for tile in split:
+            network.refine(scene.image, 1, *tile, refined, out)
         results.append(out)
     assert np.array_equal(*results)
 

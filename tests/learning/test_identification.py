@@ -20,7 +20,7 @@ SMALL = IdentifyConfig(
     refine_fields=4,
     held_out_fields=4,
     shape=(96, 96),
-    hidden=48,
+    hidden=(48, 48),
     warm_epochs=1,
     epochs=2,
     first_epochs=1,
@@ -91,6 +91,28 @@ def test_a_trained_model_does_not_see_how_a_window_is_turned(trained):
         np.testing.assert_allclose(logits(inputs[:, turn]), logits(inputs), atol=1e-4)
 
 
+def test_judgements_follow_one_another(trained):
+    assert load_judge(trained[0]).refinements == SMALL.refinements == 2
+
+
+def test_a_model_starts_only_from_one_of_its_widths(trained, tmp_path):
+    wider = replace(SMALL, start=str(trained[0]), hidden=(48, 96))
+    with pytest.raises(ValueError, match="other widths"):
+        train_identify(wider, tmp_path / "wider.crm", n_threads=1)
+
+
+def test_symmetric_units_are_found_by_their_weights(trained):
+    turned, even = load_judge(trained[0])._units
+    assert (len(turned), len(even)) == SMALL.hidden
+
+
+def test_fields_without_candidates_are_an_error_that_says_so(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    strict = replace(SMALL, first_cut=100.0)
+    with pytest.raises(ValueError, match="no pixel"):
+        train_identify(strict, tmp_path / "strict.crm", n_threads=1)
+
+
 def test_a_model_can_start_from_another(trained, tmp_path):
     more = replace(SMALL, start=str(trained[0]), seed=2, rate=1e-6)
     train_identify(more, tmp_path / "more.crm", n_threads=1)
@@ -118,7 +140,7 @@ def test_labelled_frames_serve_the_networks_and_the_calibration_by_turns(tmp_pat
     paths = [str(tmp_path / name) for name in ("fit.fits", "judge_again.fits")]
     for seed, path in enumerate(paths):
         truth_file(path, seed)
-    config = replace(SMALL, kinds={"labelled": 1.0}, labelled=paths)
+    config = replace(SMALL, kinds={"labelled": 1.0}, labelled=paths, first_cut=-16.0)
     identification._start_worker(config)
     hits = [np.count_nonzero(fits.getdata(path, "TRUTH") == 1) for path in paths]
     assert hits[0] != hits[1]

@@ -22,6 +22,8 @@
 #define N_CONTEXT 40
 #define N_FIRST (N_INNER + 1)
 #define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
+#define RINGS(half) (((half) + 1) * ((half) + 2) / 2) /* pixels that no turn makes equal */
+#define N_EVEN (RINGS(NEAR) + RINGS(INNER) + 1 + RINGS(3) - RINGS(1))
 #define N_REFINE (2 * N_INNER + 1)
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
 #define LOGIT_RANGE 10.0f
@@ -38,22 +40,25 @@ typedef struct {
 } image_t;
 
 typedef struct {
-    int hidden; /* multiple of UNITS */
+    int turned, even; /* hidden units, multiples of UNITS; even ones see sums over turned pixels */
     float floor_snr, floor_peak; /* numeric screen */
     const float *first_weights, *first_bias, *first_out; /* N_FIRST x UNITS, UNITS, UNITS + 1 */
     float first_cut;
-    const float *weights1, *bias1; /* N_FULL x hidden, hidden */
-    const float *weights2, *bias2; /* hidden x UNITS, UNITS */
+    const float *turned_weights, *turned_bias; /* N_FULL x turned, turned */
+    const float *even_weights, *even_bias;     /* N_EVEN x even, even */
+    const float *weights2, *bias2;             /* (turned + even) x UNITS, UNITS */
     const float *weights3;         /* UNITS + 1, the last one the bias */
-    const float *refine_weights, *refine_bias, *refine_out; /* N_REFINE x UNITS, UNITS, UNITS + 1 */
+    int refinements;
+    /* of each refinement: N_REFINE x UNITS, UNITS, UNITS + 1 */
+    const float *refine_weights, *refine_bias, *refine_out;
     const float *table;            /* calibrated logit at logits -16, -15.5 ... 16 */
 } model_t;
 
 #define N_TABLE 65
 
 typedef struct {
-    float *snr, *compressed, *context;
-    int64_t width, height;
+    float *snr, *compressed, *context; /* the context only where the border is as wide as HALO */
+    int64_t width, height, border;
 } planes_t;
 
 static int64_t reflect(int64_t i, int64_t n)
@@ -74,6 +79,50 @@ static void mesh_weights(int64_t i, int64_t size, int64_t boxes, int64_t *low, f
     *low = (int64_t)x;
     if (*low > boxes - 2) *low = boxes > 1 ? boxes - 2 : 0;
     *fraction = boxes > 1 ? (float)(x - *low) : 0.0f;
+}
+
+typedef struct {
+    int32_t near[N_NEAR], ratio[N_INNER], context[N_CONTEXT]; /* offsets in the planes */
+    int32_t near_rings[N_NEAR], ratio_rings[N_INNER], context_rings[N_CONTEXT]; /* ring by ring */
+    int16_t near_ends[RINGS(NEAR)], ratio_ends[RINGS(INNER)], context_ends[RINGS(3) - RINGS(1)];
+    int32_t count[1024];
+} windows_t;
+
+/* Offsets of a square window, row by row, without the pixels nearer than `least`. */
+static void fill_window(int half, int least, int64_t step, int64_t width, int32_t *offset)
+{
+    for (int dy = -half; dy <= half; dy++)
+        for (int dx = -half; dx <= half; dx++)
+            if (abs(dy) >= least || abs(dx) >= least)
+                *offset++ = (int32_t)(step * (dy * width + dx));
+}
+
+/* The same, sorted by what turns and reflections make equal, and where each such ring ends. */
+static void fill_rings(int half, int least, int64_t step, int64_t width, int32_t *offset, int16_t *end)
+{
+    int16_t n = 0;
+    for (int far = least; far <= half; far++)
+        for (int near = 0; near <= far; near++) {
+            for (int dy = -far; dy <= far; dy++)
+                for (int dx = -far; dx <= far; dx++) {
+                    int a = abs(dy), b = abs(dx);
+                    if ((a == far && b == near) || (a == near && b == far))
+                        offset[n++] = (int32_t)(step * (dy * width + dx));
+                }
+            *end++ = n;
+        }
+}
+
+static void make_windows(int64_t width, windows_t *w)
+{
+    fill_window(NEAR, 0, 1, width, w->near);
+    fill_window(INNER, 0, 1, width, w->ratio);
+    fill_window(3, 2, STEP, width, w->context);
+    fill_rings(NEAR, 0, 1, width, w->near_rings, w->near_ends);
+    fill_rings(INNER, 0, 1, 2 * INNER + 1, w->ratio_rings, w->ratio_ends);
+    for (int k = 0; k < N_INNER; k++) w->ratio_rings[k] += N_INNER / 2;
+    fill_rings(3, 2, STEP, width, w->context_rings, w->context_ends);
+    for (int k = 0; k < 1024; k++) w->count[k] = k;
 }
 
 static float calibrated(float logit, const float *table)
@@ -142,10 +191,11 @@ static int best_target(void)
     return 0;
 }
 
-static int allocate_planes(planes_t *p, int64_t rows, int64_t columns)
+static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t border)
 {
-    p->height = rows + 2 * HALO;
-    p->width = columns + 2 * HALO;
+    p->border = border;
+    p->height = rows + 2 * border;
+    p->width = columns + 2 * border;
     size_t n = (size_t)(p->height * p->width);
     p->snr = malloc(3 * n * sizeof(float));
     p->compressed = p->snr + n;
@@ -167,7 +217,7 @@ static int judge_tile(const image_t *image, const model_t *model, int64_t row, i
                       int64_t rows, int64_t columns, float *logits, int target)
 {
     planes_t planes;
-    if (!allocate_planes(&planes, rows, columns)) return -1;
+    if (!allocate_planes(&planes, rows, columns, HALO)) return -1;
     int status = make_planes(image, row, column, &planes, target);
     if (status == 0) {
 #if MANY_TARGETS
@@ -183,22 +233,24 @@ static int judge_tile(const image_t *image, const model_t *model, int64_t row, i
     return status;
 }
 
-/* Second judgement, which sees the first one's of the neighbours: probabilities of one tile. */
-static int refine_tile(const image_t *image, const model_t *model, int64_t row, int64_t column,
-                       int64_t rows, int64_t columns, const float *logits, float *out, int target)
+/* Later judgements, each of which sees the one before of a pixel's neighbours: logits of one tile,
+   or probabilities from the last one. */
+static int refine_tile(const image_t *image, const model_t *model, int which, int64_t row,
+                       int64_t column, int64_t rows, int64_t columns, const float *logits,
+                       float *out, int target)
 {
     planes_t planes;
-    if (!allocate_planes(&planes, rows, columns)) return -1;
+    if (!allocate_planes(&planes, rows, columns, INNER)) return -1;
     int status = make_planes(image, row, column, &planes, target);
     if (status == 0) {
 #if MANY_TARGETS
         if (target == 2)
-            status = refine_planes_avx512(image, model, &planes, row, column, logits, out);
+            status = refine_planes_avx512(image, model, which, &planes, row, column, logits, out);
         else if (target == 1)
-            status = refine_planes_avx2(image, model, &planes, row, column, logits, out);
+            status = refine_planes_avx2(image, model, which, &planes, row, column, logits, out);
         else
 #endif
-            status = refine_planes_any(image, model, &planes, row, column, logits, out);
+            status = refine_planes_any(image, model, which, &planes, row, column, logits, out);
     }
     free(planes.snr);
     return status;

@@ -61,6 +61,23 @@ TARGET static float NAME(asinh)(float x)
     return x < 0 ? -log_t : log_t;
 }
 
+/* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. */
+TARGET static void NAME(boxes)(planes_t *p, float *column_sum)
+{
+    int64_t height = p->height, width = p->width;
+    memset(p->context, 0, height * width * sizeof(float));
+    for (int64_t i = 2; i < height - 2; i++) {
+        const float *a = p->compressed + (i - 2) * width;
+        float *context = p->context + i * width;
+        for (int64_t j = 0; j < width; j++)
+            column_sum[j] =
+                a[j] + a[j + width] + a[j + 2 * width] + a[j + 3 * width] + a[j + 4 * width];
+        for (int64_t j = 2; j < width - 2; j++)
+            context[j] = (column_sum[j - 2] + column_sum[j - 1] + column_sum[j] +
+                          column_sum[j + 1] + column_sum[j + 2]) * 0.04f;
+    }
+}
+
 TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t column, planes_t *p)
 {
     int64_t height = p->height, width = p->width;
@@ -76,13 +93,13 @@ TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t colu
     float *mesh_background = scratch + 3 * width;
     float *mesh_inverse = mesh_background + im->mesh_columns;
     for (int64_t j = 0; j < width; j++) {
-        source[j] = reflect(column - HALO + j, im->columns);
+        source[j] = reflect(column - p->border + j, im->columns);
         mesh_weights(source[j], im->columns, im->mesh_columns, &low[j], &fraction[j]);
     }
     int64_t right = im->mesh_columns > 1 ? 1 : 0;
-    int64_t inside = column - HALO >= 0 && column - HALO + width <= im->columns;
+    int64_t inside = column - p->border >= 0 && column - p->border + width <= im->columns;
     for (int64_t i = 0; i < height; i++) {
-        int64_t y = reflect(row - HALO + i, im->rows), my;
+        int64_t y = reflect(row - p->border + i, im->rows), my;
         float f;
         mesh_weights(y, im->rows, im->mesh_rows, &my, &f);
         const float *b0, *s0;
@@ -109,7 +126,7 @@ TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t colu
         const uint8_t *bad = im->bad + y * im->columns;
         float *snr = p->snr + i * width, *compressed = p->compressed + i * width;
         if (inside) {
-            int64_t first = column - HALO;
+            int64_t first = column - p->border;
             for (int64_t j = 0; j < width; j++) {
                 float s = (data[first + j] - background[j]) * inverse[j];
                 snr[j] = bad[first + j] ? 0.0f : s;
@@ -121,19 +138,7 @@ TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t colu
             }
         for (int64_t j = 0; j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
     }
-    /* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. */
-    float *column_sum = background;
-    memset(p->context, 0, height * width * sizeof(float));
-    for (int64_t i = 2; i < height - 2; i++) {
-        const float *a = p->compressed + (i - 2) * width;
-        float *context = p->context + i * width;
-        for (int64_t j = 0; j < width; j++)
-            column_sum[j] =
-                a[j] + a[j + width] + a[j + 2 * width] + a[j + 3 * width] + a[j + 4 * width];
-        for (int64_t j = 2; j < width - 2; j++)
-            context[j] = (column_sum[j - 2] + column_sum[j - 1] + column_sum[j] +
-                          column_sum[j + 1] + column_sum[j + 2]) * 0.04f;
-    }
+    if (p->border == HALO) NAME(boxes)(p, background);
     free(source);
     free(scratch);
     return 0;
@@ -163,20 +168,40 @@ TARGET static int64_t NAME(screen)(const image_t *im, const model_t *m, const pl
     return n;
 }
 
+/* out[lane][ring] = sum of x[lane][offset] over the offsets of a ring. */
+TARGET static void NAME(sum_rings)(const float *const *x, const int32_t *offset,
+                                   const int16_t *end, int n_rings, float *out)
+{
+    for (int k = 0, r = 0; r < n_rings; r++) {
+        float sum[LANES] = {0};
+        for (; k < end[r]; k++)
+            for (int l = 0; l < LANES; l++) sum[l] += x[l][offset[k]];
+        for (int l = 0; l < LANES; l++) out[l * 64 + r] = sum[l];
+    }
+}
+
+TARGET static void NAME(rectify)(const float *part, float *layer, int64_t width)
+{
+    for (int l = 0; l < LANES; l++)
+        for (int v = 0; v < UNITS; v++) {
+            float value = part[l * UNITS + v];
+            layer[l * width + v] = value > 0 ? value : 0;
+        }
+}
+
 TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const planes_t *p,
-                                     const int32_t *places, const int32_t *near_offset,
-                                     const int32_t *context_offset, const int32_t *count,
+                                     const int32_t *places, const windows_t *window,
                                      float *scratch, float *logit)
 {
-    const float *near[LANES], *context[LANES], *extra[LANES], *hidden[LANES];
-    float *extras = scratch, *layer = scratch + LANES * 64;
-    int width = m->hidden;
-    float second[LANES * UNITS];
+    const float *near[LANES], *context[LANES], *ratio[LANES], *even[LANES], *hidden[LANES];
+    float *ratios = scratch, *sums = scratch + LANES * 64, *layer = scratch + LANES * 128;
+    int width = m->turned + m->even;
+    float part[LANES * UNITS];
     for (int l = 0; l < LANES; l++) {
         int32_t at = places[l];
         const float *s = p->snr + at;
         float centre = s[0], inverse = 1.0f / (centre > 1.0f ? centre : 1.0f);
-        float *e = extras + l * 64;
+        float *e = ratios + l * 64;
         int k = 0;
         for (int dy = -INNER; dy <= INNER; dy++)
             for (int dx = -INNER; dx <= INNER; dx++) {
@@ -186,28 +211,37 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
         e[k] = log1pf((centre > 0 ? centre : 0) / im->sigma_electrons);
         near[l] = p->compressed + at;
         context[l] = p->context + at;
-        extra[l] = e;
+        ratio[l] = e;
+        even[l] = sums + l * 64;
         hidden[l] = layer + (int64_t)l * width;
+        sums[l * 64 + RINGS(NEAR) + RINGS(INNER)] = e[k];
     }
-    for (int u = 0; u < width; u += UNITS) {
-        float part[LANES * UNITS];
-        const float *w = m->weights1 + u;
-        NAME(dense)(near, near_offset, N_NEAR, w, width, m->bias1 + u, 0, part, UNITS);
-        w += (int64_t)N_NEAR * width;
-        NAME(dense)(extra, count, N_INNER + 1, w, width, part, UNITS, part, UNITS);
-        w += (int64_t)(N_INNER + 1) * width;
-        NAME(dense)(context, context_offset, N_CONTEXT, w, width, part, UNITS, part, UNITS);
-        for (int l = 0; l < LANES; l++)
-            for (int v = 0; v < UNITS; v++) {
-                float value = part[l * UNITS + v];
-                layer[(int64_t)l * width + u + v] = value > 0 ? value : 0;
-            }
+    for (int u = 0; u < m->turned; u += UNITS) {
+        const float *w = m->turned_weights + u;
+        NAME(dense)(near, window->near, N_NEAR, w, m->turned, m->turned_bias + u, 0, part, UNITS);
+        w += (int64_t)N_NEAR * m->turned;
+        NAME(dense)(ratio, window->count, N_INNER + 1, w, m->turned, part, UNITS, part, UNITS);
+        w += (int64_t)(N_INNER + 1) * m->turned;
+        NAME(dense)(context, window->context, N_CONTEXT, w, m->turned, part, UNITS, part, UNITS);
+        NAME(rectify)(part, layer + u, width);
     }
-    NAME(dense)(hidden, count, width, m->weights2, UNITS, m->bias2, 0, second, UNITS);
+    if (m->even) {
+        NAME(sum_rings)(near, window->near_rings, window->near_ends, RINGS(NEAR), sums);
+        NAME(sum_rings)(ratio, window->ratio_rings, window->ratio_ends, RINGS(INNER),
+                        sums + RINGS(NEAR));
+        NAME(sum_rings)(context, window->context_rings, window->context_ends,
+                        RINGS(3) - RINGS(1), sums + RINGS(NEAR) + RINGS(INNER) + 1);
+    }
+    for (int u = 0; u < m->even; u += UNITS) {
+        NAME(dense)(even, window->count, N_EVEN, m->even_weights + u, m->even, m->even_bias + u, 0,
+                    part, UNITS);
+        NAME(rectify)(part, layer + m->turned + u, width);
+    }
+    NAME(dense)(hidden, window->count, width, m->weights2, UNITS, m->bias2, 0, part, UNITS);
     for (int l = 0; l < LANES; l++) {
         float sum = m->weights3[UNITS];
         for (int v = 0; v < UNITS; v++) {
-            float value = second[l * UNITS + v];
+            float value = part[l * UNITS + v];
             sum += (value > 0 ? value : 0) * m->weights3[v];
         }
         logit[l] = sum;
@@ -247,33 +281,22 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
     }
 }
 
-/* Offsets of a square window. */
-static void NAME(window)(int half, int64_t step, int64_t width, int32_t *offset)
-{
-    for (int64_t dy = -half; dy <= half; dy++)
-        for (int64_t dx = -half; dx <= half; dx++) *offset++ = (int32_t)(step * (dy * width + dx));
-}
-
 TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const planes_t *p,
                                      int64_t row, int64_t column, float *out)
 {
     int64_t rows = p->height - 2 * HALO, columns = p->width - 2 * HALO;
     int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
-    float *scratch = malloc(LANES * (64 + (size_t)m->hidden) * sizeof(float));
-    if (!found || !scratch) {
+    float *scratch = malloc(LANES * (128 + (size_t)(m->turned + m->even)) * sizeof(float));
+    windows_t *window = malloc(sizeof(windows_t));
+    if (!found || !scratch || !window) {
         free(found);
         free(scratch);
+        free(window);
         return -1;
     }
-    int32_t near_offset[N_NEAR], inner_offset[N_INNER], context_offset[N_CONTEXT], count[1024];
-    int k = 0;
-    NAME(window)(NEAR, 1, p->width, near_offset);
-    NAME(window)(INNER, 1, p->width, inner_offset);
-    for (int dy = -3; dy <= 3; dy++)
-        for (int dx = -3; dx <= 3; dx++)
-            if (abs(dy) > 1 || abs(dx) > 1)
-                context_offset[k++] = (int32_t)(STEP * (dy * p->width + dx));
-    for (k = 0; k < 1024; k++) count[k] = k;
+    make_windows(p->width, window);
+    int32_t inner[N_INNER];
+    fill_window(INNER, 0, 1, p->width, inner);
 
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++) out[(row + i) * im->columns + column + j] = NOTHING;
@@ -283,7 +306,7 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, inner_offset, NULL, m->first_weights, m->first_bias,
+        NAME(small_block)(im, p, places, inner, NULL, m->first_weights, m->first_bias,
                           m->first_out, logit);
         for (int l = 0; l < here; l++)
             if (logit[l] > m->first_cut) found[kept++] = places[l];
@@ -292,7 +315,7 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         int32_t places[LANES];
         int64_t here = kept - i < LANES ? kept - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(judge_block)(im, m, p, places, near_offset, context_offset, count, scratch, logit);
+        NAME(judge_block)(im, m, p, places, window, scratch, logit);
         for (int l = 0; l < here; l++) {
             int64_t y = places[l] / p->width - HALO + row;
             int64_t x = places[l] % p->width - HALO + column;
@@ -301,20 +324,25 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
     }
     free(found);
     free(scratch);
+    free(window);
     return 0;
 }
 
-TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, planes_t *p,
+TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int which, planes_t *p,
                                       int64_t row, int64_t column, const float *logits, float *out)
 {
-    int64_t rows = p->height - 2 * HALO, columns = p->width - 2 * HALO, n = 0;
+    int64_t rows = p->height - 2 * INNER, columns = p->width - 2 * INNER, n = 0;
+    int last = which == m->refinements - 1;
+    const float *weights = m->refine_weights + (int64_t)which * N_REFINE * UNITS;
+    const float *bias = m->refine_bias + which * UNITS;
+    const float *out_weights = m->refine_out + which * (UNITS + 1);
     int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
     if (!found) return -1;
-    float *near = p->context; /* the context is not needed here */
-    for (int64_t i = HALO - INNER; i < p->height - HALO + INNER; i++) {
-        const float *source = logits + reflect(row - HALO + i, im->rows) * im->columns;
-        for (int64_t j = HALO - INNER; j < p->width - HALO + INNER; j++) {
-            float value = source[reflect(column - HALO + j, im->columns)];
+    float *near = p->context;
+    for (int64_t i = 0; i < p->height; i++) {
+        const float *source = logits + reflect(row - INNER + i, im->rows) * im->columns;
+        for (int64_t j = 0; j < p->width; j++) {
+            float value = source[reflect(column - INNER + j, im->columns)];
             near[i * p->width + j] = value < -LOGIT_RANGE  ? -LOGIT_RANGE
                                      : value > LOGIT_RANGE ? LOGIT_RANGE
                                                            : value;
@@ -323,24 +351,26 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, plane
     for (int64_t i = 0; i < rows; i++) {
         int64_t at = (row + i) * im->columns + column;
         for (int64_t j = 0; j < columns; j++) {
-            out[at + j] = 0;
+            out[at + j] = last ? 0 : NOTHING;
             if (logits[at + j] > NOTHING)
-                found[n++] = (int32_t)((i + HALO) * p->width + j + HALO);
+                found[n++] = (int32_t)((i + INNER) * p->width + j + INNER);
         }
     }
     int32_t offset[N_INNER];
     float logit[LANES];
-    NAME(window)(INNER, 1, p->width, offset);
+    fill_window(INNER, 0, 1, p->width, offset);
     for (int64_t i = 0; i < n; i += LANES) {
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, offset, near, m->refine_weights, m->refine_bias,
-                          m->refine_out, logit);
+        NAME(small_block)(im, p, places, offset, near, weights, bias, out_weights, logit);
         for (int l = 0; l < here; l++) {
-            int64_t y = places[l] / p->width - HALO + row;
-            int64_t x = places[l] % p->width - HALO + column;
-            out[y * im->columns + x] = calibrated(near[places[l]] + logit[l], m->table);
+            int64_t y = places[l] / p->width - INNER + row;
+            int64_t x = places[l] % p->width - INNER + column;
+            float sum = near[places[l]] + logit[l];
+            out[y * im->columns + x] = last                  ? calibrated(sum, m->table)
+                                       : sum > NOTHING + 1 ? sum
+                                                             : NOTHING + 1;
         }
     }
     free(found);
