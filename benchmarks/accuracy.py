@@ -3,7 +3,7 @@
 
 For every frame: true-positive rate at false-positive rates of 1e-4, 1e-3 and 5e-3, average
 precision and, of probabilities, the calibration error; that of crismis when it is told the true
-fraction of hits of the frame (``hit_fraction=``), and in the last column untold. A rate is that
+fraction of hits of the pixels whose truth is known, and in the last column untold. A rate is that
 of the lowest threshold which flags no more than the given fraction of the clean pixels of *this*
 frame. L.A.Cosmic has no score: it is swept over sigclip and objlim, and the best setting within
 each rate counts, chosen anew for every frame, which favours it. Intervals (68 %) are from blocks
@@ -25,6 +25,7 @@ import scenes
 from astropy.io import fits
 from tables import write_table
 
+from crismis.identify.judge import reweight
 from crismis.learning.evaluation import (
     average_precision,
     block_bootstrap,
@@ -92,9 +93,18 @@ def score_row(frame, method, score, seconds, draws):
     return row, block_bootstrap(score, frame.truth, RATES[0], draws=draws)
 
 
-def hit_fraction(frame):
-    """Return the fraction of hits among the pixels that count."""
-    return np.count_nonzero(frame.truth == 1) / np.count_nonzero(frame.truth < 2)
+def told(probability, truth):
+    """Return the probabilities re-weighted to the true fraction of hits, where truth is known.
+
+    ``hit_fraction=`` does the same for all pixels of an image; the fraction of hits among pixels
+    without known truth, nearly half of a spectrum, cannot be told.
+    """
+    known = truth < 2
+    part = probability[known]
+    reweight(part, np.count_nonzero(truth == 1) / part.size, part.size)
+    out = probability.copy()
+    out[known] = part
+    return out
 
 
 def lacosmic_row(frame, quick):
@@ -126,8 +136,9 @@ def measure(frames, options):
             row, drawn = score_row(frame, method, score, time.perf_counter() - start, options.draws)
             if method == "crismis":
                 row["calibration_error_untold"] = row["calibration_error"]
-                told = function(frame, hit_fraction=hit_fraction(frame))
-                row["calibration_error"], _ = calibration_error(told, frame.truth)
+                row["calibration_error"], _ = calibration_error(
+                    told(score, frame.truth), frame.truth
+                )
             row["low_0.0001"], row["high_0.0001"] = np.nanpercentile(drawn, [16, 84])
             draws.setdefault((frame.group, method), []).append(drawn)
             rows.append(row)

@@ -341,8 +341,7 @@ def find_spallation(ccd, *, min_lines=3, min_probability=None, model=None):
 
 
 @cache
-def _load(path):
-    path = files("crismis").joinpath(SHIPPED) if path is None else Path(path)
+def _load(path, modified):
     arrays, card = load_model(path, TASK)
     if tuple(card["features"]) != STAR_FEATURES:
         raise ModelError(f"{path}: describes vertices by other features; train it anew")
@@ -363,7 +362,8 @@ def star_probability(features, model=None):
     least : float
         From the model's card.
     """
-    arrays, card = _load(None if model is None else str(model))
+    path = Path(str(files("crismis").joinpath(SHIPPED)) if model is None else model)
+    arrays, card = _load(path, path.stat().st_mtime_ns if path.is_file() else None)
     names = ("feature", "threshold", "left", "right", "roots", "output", "leaves")
     scores = forest_scores(features, *(arrays[name] for name in names), 2) + arrays["start"]
     return 1 / (1 + np.exp(scores[:, 0] - scores[:, 1])), card["least_probability"]

@@ -1,14 +1,18 @@
 """Stars are found where their prongs meet and ranked; crossing tracks are no stars."""
 
+import os
+from importlib.resources import files
+
 import numpy as np
 import pytest
 
 from crismis import CosmicRayCCDData, Detector, categorize_cosmicrays
 from crismis.errors import ModelError
 from crismis.learning.spallation import HELD_OUT_SEED, star_frame, true_hits
-from crismis.network import save_model
+from crismis.network import load_model, save_model
 from crismis.physics import find_spallation
 from crismis.physics.prongs import find_prongs, propose_vertices
+from crismis.physics.spallation import SHIPPED
 
 SLAB = Detector("slab", pitch=13.5, thickness=100.0, gain=1.0, readnoise=5.0, diffusion=5.0)
 
@@ -104,3 +108,13 @@ def test_a_model_for_other_features_is_refused(tmp_path):
     save_model(tmp_path / "odd.crm", {}, {"task": "spallation", "name": "odd", "features": ["one"]})
     with pytest.raises(ModelError, match="train it anew"):
         find_spallation(draw(STAR), model=tmp_path / "odd.crm")
+
+
+def test_a_model_file_that_changed_is_read_anew(tmp_path):
+    path = tmp_path / "own.crm"
+    arrays, card = load_model(files("crismis").joinpath(SHIPPED))
+    save_model(path, arrays, card | {"least_probability": 0.0})
+    everything = find_spallation(draw(STAR), model=path)
+    save_model(path, arrays, card | {"least_probability": 1.0})
+    os.utime(path, ns=(0, 0))
+    assert len(find_spallation(draw(STAR), model=path)) < len(everything)
