@@ -297,9 +297,7 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     if networks is None:
         rate = np.where(is_hit | (planes[0].ravel()[places] > 4), 1.0, 0.35)
     else:
-        logits = np.pad(_logits(scene, networks), reach).ravel()[places]
-        mistaken = np.where(is_hit, -logits, logits)
-        rate = np.clip(np.exp(0.6 * (mistaken + 2.5)), 0.03, 1)
+        rate = _hardness(np.pad(_logits(scene, networks), reach).ravel()[places], is_hit)
     places, rate = _thin(rng, places, is_hit, rate, hits, others)
     n = places.size
     return Samples(
@@ -372,7 +370,7 @@ def unfinished_judge(networks):
     return Judge(arrays, {"screen": screen})
 
 
-def sample_judged(field, rng, networks, hits=600, others=1200):
+def sample_judged(field, rng, networks, hits=600, others=1800):
     """Draw training samples of the next refinement: what it sees of pixels judged before.
 
     Parameters
@@ -407,7 +405,7 @@ def sample_judged(field, rng, networks, hits=600, others=1200):
     logits = _logits(scene, networks)
     places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))
     is_hit = field.labels.ravel()[places] == 1
-    rate = np.where(is_hit | (logits.ravel()[places] > -6), 1.0, 0.2)
+    rate = _hardness(logits.ravel()[places], is_hit)
     places, rate = _thin(rng, places, is_hit, rate, hits, others)
     planes = scene.image.planes(0, 0, rows, columns)
     y, x = np.divmod(places, columns)
@@ -420,6 +418,12 @@ def sample_judged(field, rng, networks, hits=600, others=1200):
         field.labels.ravel()[places].astype(np.uint8),
         (1 / rate).astype(np.float32),
     )
+
+
+def _hardness(logits, is_hit):
+    """How often to draw a case that an earlier judgement was right or wrong about."""
+    mistaken = np.where(is_hit, -logits, logits)
+    return np.clip(np.exp(0.6 * (mistaken + 2.5)), 0.03, 1)
 
 
 def _thin(rng, places, is_hit, rate, hits, others):

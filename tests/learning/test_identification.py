@@ -106,6 +106,15 @@ def test_symmetric_units_are_found_by_their_weights(trained):
     assert (len(turned), len(even)) == SMALL.hidden
 
 
+def test_the_last_rounds_are_averaged(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    path = tmp_path / "mean.crm"
+    train_identify(replace(SMALL, average=2), path, n_threads=1)
+    rounds = [np.load(next(tmp_path.rglob(f"full{k}.npz")))["weights1"] for k in range(2)]
+    assert not np.allclose(*rounds)
+    np.testing.assert_allclose(load_model(path)[0]["weights1"], np.mean(rounds, axis=0), atol=1e-6)
+
+
 def test_fields_without_candidates_are_an_error_that_says_so(tmp_path):
     pytest.importorskip("torch", reason="training needs PyTorch")
     strict = replace(SMALL, first_cut=100.0)
