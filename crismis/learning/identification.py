@@ -49,9 +49,9 @@ class IdentifyConfig:
         How often new fields are drawn, whose hard cases the last fit finds and the next one
         learns from.
     average : int
-        The large networks of how many of the last rounds are averaged, weight by weight; the mean
-        of networks along one training errs less than each (Izmailov et al. 2018,
-        arXiv:1803.05407).
+        The large networks of how many of the last rounds are averaged, weight by weight, that of
+        ``start`` being the first; the mean of networks along one training errs less than each
+        (Izmailov et al. 2018, arXiv:1803.05407).
     refinements : int
         How many judgements follow the first one, each of which sees the one before of a pixel's
         neighbours; at least 1.
@@ -65,13 +65,13 @@ class IdentifyConfig:
     warm_epochs, epochs, first_epochs, refine_epochs : int
         Passes over the samples.
     batch : int
-    rate : float
-        Largest learning rate.
+    rate, refine_rate : float
+        Largest learning rates, of the first judgement and of the refinements.
     first_cut : float, optional
         Logit above which the first stage passes candidates on; by default such that 99.95 %
         of the hits pass which the large network believes in.
     start : str
-        Model file to continue from instead of random weights.
+        Model file whose first judgement to continue from instead of random weights.
     footprints : str
         ``.npz`` file with real tracks: ``shapes`` (N, 2) and flat ``values`` in electrons;
         tracks of even index are used.
@@ -142,6 +142,7 @@ class IdentifyConfig:
     refine_epochs: int = 8
     batch: int = 2048
     rate: float = 2e-3
+    refine_rate: float = 2e-3
     first_cut: float | None = None
     start: str = ""
     footprints: str = ""
@@ -395,7 +396,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     report = report or (lambda step, done, total: None)
     start = load_model(config.start, task="identify")[0] if config.start else {}
 
-    def fit(name, samples, layers, epochs, columns=None, begin=None, residual=None):
+    def fit(name, samples, layers, epochs, columns=None, begin=None, residual=None, rate=None):
         path = folder / f"{name}.npz"
         if path.exists():
             with np.load(path) as archive:
@@ -413,7 +414,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
             residual=residual,
             start=begin,
             epochs=epochs,
-            rate=config.rate,
+            rate=rate or config.rate,
             batch=config.batch,
             seed=config.seed,
             progress=progress,
@@ -442,7 +443,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
 
     layers = [config.hidden, _SMALL]
     warm = draw("warm", _WARM_SEEDS, config.warm_fields, sample_field)
-    fitted = []
+    fitted = [started("")] if start else []
     begin = fit("begin", warm, layers, config.warm_epochs, begin=started(""))
     first = fit("first", warm, [_SMALL], config.first_epochs, FIRST_COLUMNS, started("first_"))
     full, cut = begin, first_cut(first, begin, warm)
@@ -469,9 +470,8 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         seed = _REFINE_SEEDS + k * config.refine_fields
         networks["refine"] = refine[:k]
         judged = draw(f"judged{k}", seed, config.refine_fields, sample_judged, networks)
-        name, begin = f"refine{k}", started(f"refine{k}_")
-        again = fit(name, judged, [_SMALL], config.refine_epochs, None, begin, CENTRE_LOGIT)
-        refine.append(again)
+        how = {"residual": CENTRE_LOGIT, "rate": config.refine_rate}
+        refine.append(fit(f"refine{k}", judged, [_SMALL], config.refine_epochs, **how))
     held_out = draw("held_out", _HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
     logits = network_logits(refine[-1], held_out, residual=CENTRE_LOGIT)
     area = config.held_out_fields * config.shape[0] * config.shape[1]
