@@ -337,12 +337,18 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
     const float *bias = m->refine_bias + which * UNITS;
     const float *out_weights = m->refine_out + which * (UNITS + 1);
     int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
-    if (!found) return -1;
+    int64_t *from = malloc(p->width * sizeof(int64_t));
+    if (!found || !from) {
+        free(found);
+        free(from);
+        return -1;
+    }
+    for (int64_t j = 0; j < p->width; j++) from[j] = reflect(column - INNER + j, im->columns);
     float *near = p->context;
     for (int64_t i = 0; i < p->height; i++) {
         const float *source = logits + reflect(row - INNER + i, im->rows) * im->columns;
         for (int64_t j = 0; j < p->width; j++) {
-            float value = source[reflect(column - INNER + j, im->columns)];
+            float value = source[from[j]];
             near[i * p->width + j] = value < -LOGIT_RANGE  ? -LOGIT_RANGE
                                      : value > LOGIT_RANGE ? LOGIT_RANGE
                                                            : value;
@@ -374,6 +380,7 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
         }
     }
     free(found);
+    free(from);
     return 0;
 }
 #undef NV

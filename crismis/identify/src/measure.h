@@ -6,37 +6,44 @@
 
 #define BOX_SAMPLES 512
 
-/* k-th smallest value; reorders the array. */
-static float quickselect(float *a, int64_t n, int64_t k)
+/* k-th smallest value, byte by byte: branches on the values would be guessed wrong. */
+static float kth(const float *a, int64_t n, int64_t k)
 {
-    int64_t low = 0, high = n - 1;
-    while (low < high) {
-        float pivot = a[(low + high) / 2];
-        int64_t i = low, j = high;
-        while (i <= j) {
-            while (a[i] < pivot) i++;
-            while (a[j] > pivot) j--;
-            if (i <= j) {
-                float t = a[i];
-                a[i++] = a[j];
-                a[j--] = t;
-            }
-        }
-        if (k <= j)
-            high = j;
-        else if (k >= i)
-            low = i;
-        else
-            break;
+    uint32_t key[BOX_SAMPLES];
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, a + i, sizeof bits);
+        key[i] = bits >> 31 ? ~bits : bits | 0x80000000u; /* in the order of the values */
     }
-    return a[k];
+    for (int shift = 24; shift >= 0 && n > 1; shift -= 8) {
+        int32_t count[256] = {0}, odd[256] = {0}; /* two, as one would wait for itself */
+        int64_t kept = 0;
+        uint32_t digit = 0;
+        for (int64_t i = 0; i + 1 < n; i += 2) {
+            count[key[i] >> shift & 255]++;
+            odd[key[i + 1] >> shift & 255]++;
+        }
+        if (n & 1) count[key[n - 1] >> shift & 255]++;
+        for (int i = 0; i < 256; i++) count[i] += odd[i];
+        while (k >= count[digit]) k -= count[digit++];
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t here = key[i];
+            key[kept] = here;
+            kept += (here >> shift & 255) == digit;
+        }
+        n = kept;
+    }
+    uint32_t bits = key[0] >> 31 ? key[0] & 0x7fffffffu : ~key[0];
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 /* Mean of the values between two ranks, so that coarse quantization does no harm. */
-static float middle_mean(float *a, int64_t n, double from, double to)
+static float middle_mean(const float *a, int64_t n, double from, double to)
 {
-    float high = quickselect(a, n, (int64_t)(to * (n - 1)));
-    float low = from > 0 ? quickselect(a, n, (int64_t)(from * (n - 1))) : -INFINITY;
+    float high = kth(a, n, (int64_t)(to * (n - 1)));
+    float low = from > 0 ? kth(a, n, (int64_t)(from * (n - 1))) : -INFINITY;
     double sum = 0;
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++)
