@@ -144,7 +144,7 @@ cdef class Image:
         cdef int64_t n = 0
         cdef int status = -1
         with nogil:
-            if allocate_planes(&planes, rows, columns, HALO):
+            if allocate_planes(&planes, rows, columns, 2):
                 status = make_planes(&self.c, row, column, &planes, self.target)
                 if status == 0:
                     n = find_maxima(&self.c, &planes, row, column, least, saturation, room,

@@ -46,11 +46,11 @@ static float middle_mean(const float *a, int64_t n, double from, double to)
     float low = from > 0 ? kth(a, n, (int64_t)(from * (n - 1))) : -INFINITY;
     double sum = 0;
     int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (a[i] >= low && a[i] <= high) {
-            sum += a[i];
-            count++;
-        }
+    for (int64_t i = 0; i < n; i++) {
+        int within = (a[i] >= low) & (a[i] <= high);
+        sum += within ? a[i] : 0.0f;
+        count += within;
+    }
     return (float)(sum / count);
 }
 
@@ -108,10 +108,10 @@ static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, in
                            int64_t *counts)
 {
     int64_t n = 0, width = p->width;
-    for (int64_t i = HALO; i < p->height - HALO; i++) {
-        int64_t y = row + i - HALO;
+    for (int64_t i = p->border; i < p->height - p->border; i++) {
+        int64_t y = row + i - p->border;
         if (y < 1 || y >= im->rows - 1) continue;
-        for (int64_t j = HALO; j < width - HALO; j++) {
+        for (int64_t j = p->border; j < width - p->border; j++) {
             const float *s = p->snr + i * width + j;
             float c = s[0];
             counts[0] += c > 3;
@@ -120,7 +120,7 @@ static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, in
             if (c > 4 && is_single(s, width))
                 counts[c < 5.5f ? 3 : c < 8 ? 4 : c < 15 ? 5 : c < 40 ? 6 : 7]++;
             if (!(c > least)) continue;
-            int64_t x = column + j - HALO;
+            int64_t x = column + j - p->border;
             if (x < 1 || x >= im->columns - 1 || n >= room) continue;
             if (c <= s[-1] || c < s[1] || c <= s[-width] || c < s[width] || c <= s[-width - 1] ||
                 c <= s[-width + 1] || c < s[width - 1] || c < s[width + 1])
