@@ -16,7 +16,14 @@ from . import _kernels
 from .sampling import CONDITIONS, measure_scene, tiles
 from .threads import default_threads, run_tasks
 
-__all__ = ["Judge", "choose_model", "hit_probability", "load_judge", "reweight"]
+__all__ = [
+    "Judge",
+    "choose_model",
+    "hit_probability",
+    "judge_scene",
+    "load_judge",
+    "reweight",
+]
 
 TASK = "identify"
 _NEARLY_ONE = np.float32(1 - 2**-23)
@@ -57,6 +64,25 @@ class Judge:
         even = spread <= 1e-5 * abs(weights).max(axis=0)
         return np.flatnonzero(~even), np.flatnonzero(even)
 
+    @functools.cached_property
+    def _weights(self):
+        """The weights in the kernels' layout; they are the same for every image."""
+        a, (turned, even) = self.arrays, self._units
+        refine = [f"refine{k}_" for k in range(self.refinements)]
+        second = np.concatenate([_padded(a["weights2"][units].T).T for units in (turned, even)])
+        return {
+            "first": np.ascontiguousarray(a["first_weights1"][:-CONDITIONS]),
+            "first_out": _last_layer(a["first_weights2"], a["first_bias2"]),
+            "turned": _padded(a["weights1"][:-CONDITIONS, turned]),
+            "even": _padded(_ring_means(a["weights1"][:-CONDITIONS, even])),
+            "second": np.ascontiguousarray(second),
+            "out": _last_layer(a["weights3"], a["bias3"]),
+            "refine": np.array([a[f"{name}weights1"][:-CONDITIONS] for name in refine]),
+            "refine_out": np.array(
+                [_last_layer(a[f"{name}weights2"], a[f"{name}bias2"]) for name in refine]
+            ),
+        }
+
     def network(self, conditions):
         """Return the kernels' form of this model for one image.
 
@@ -65,42 +91,38 @@ class Judge:
         conditions : ndarray
             The image-wide inputs; they are folded into the biases.
         """
-        a = self.arrays
+        a, w, (turned, even) = self.arrays, self._weights, self._units
 
-        def split(weights, bias, inputs):
-            folded = bias + conditions @ weights[inputs:]
-            return np.ascontiguousarray(weights[:inputs]), folded.astype(np.float32)
+        def folded(name):
+            added = conditions @ a[f"{name}weights1"][-CONDITIONS:]
+            return (a[f"{name}bias1"] + added).astype(np.float32)
 
-        first, first_bias = split(a["first_weights1"], a["first_bias1"], _kernels.INPUTS_FIRST)
-        weights, bias = split(a["weights1"], a["bias1"], _kernels.INPUTS)
-        turned, even = self._units
-        weights2 = np.concatenate([_padded(a["weights2"][units].T).T for units in (turned, even)])
-        refine, refine_bias, refine_out = [], [], []
-        for k in range(self.refinements):
-            again = split(a[f"refine{k}_weights1"], a[f"refine{k}_bias1"], _kernels.INPUTS_REFINE)
-            refine.append(again[0])
-            refine_bias.append(again[1])
-            refine_out.append(np.append(a[f"refine{k}_weights2"][:, 0], a[f"refine{k}_bias2"]))
+        bias = folded("")
         screen = self.card["screen"]
         return _kernels.Network(
             screen["floor_snr"],
             screen["floor_peak"],
-            first,
-            first_bias,
-            np.append(a["first_weights2"][:, 0], a["first_bias2"]).astype(np.float32),
+            w["first"],
+            folded("first_"),
+            w["first_out"],
             screen["first_cut"],
-            _padded(weights[:, turned]),
+            w["turned"],
             _padded(bias[turned]),
-            _padded(_ring_means(weights[:, even])),
+            w["even"],
             _padded(bias[even]),
-            np.ascontiguousarray(weights2),
+            w["second"],
             a["bias2"],
-            np.append(a["weights3"][:, 0], a["bias3"]).astype(np.float32),
-            np.array(refine, dtype=np.float32),
-            np.array(refine_bias, dtype=np.float32),
-            np.array(refine_out, dtype=np.float32),
+            w["out"],
+            w["refine"],
+            np.array([folded(f"refine{k}_") for k in range(self.refinements)]),
+            w["refine_out"],
             a["table"],
         )
+
+
+def _last_layer(weights, bias):
+    """Weights of the only output, and its bias."""
+    return np.append(weights[:, 0], bias).astype(np.float32)
 
 
 @functools.cache
@@ -254,9 +276,8 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     True
     """
     n_threads = n_threads or default_threads()
-    out = np.zeros(frame.electrons.shape, dtype=np.float32)
-    if out.size == 0 or frame.bad.all():
-        return out
+    if frame.bad.all():  # of no pixels too
+        return np.zeros(frame.electrons.shape, dtype=np.float32)
     scene = measure_scene(
         frame.electrons,
         np.ascontiguousarray(frame.bad),
@@ -272,18 +293,44 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         model = choose_model(frame, scene)
     judge = model if isinstance(model, Judge) else load_judge(model)
     frame.model = judge.card
-    out = _judge(scene, judge.network(scene.conditions), out, n_threads)
+    network = judge.network(scene.conditions)
+    out = judge_scene(scene, network, network.refinements, n_threads)
     if hit_fraction is not None:
         reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out
 
 
-def _judge(scene, network, out, n_threads):
-    """Judge, and judge again; two planes take turns in holding the last judgement."""
+def judge_scene(scene, network, refinements, n_threads=1):
+    """Judge, and judge again; two planes take turns in holding the last judgement.
+
+    Parameters
+    ----------
+    scene : `crismis.identify.sampling.Scene`
+    network : ``crismis.identify._kernels.Network``
+    refinements : int
+        How many of the network's refinements follow the first judgement.
+    n_threads : int
+
+    Returns
+    -------
+    ndarray
+        float32: probabilities after the last refinement there is, logits after an earlier one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.judge import judge_scene, load_judge
+    >>> from crismis.identify.sampling import measure_scene
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    >>> network = load_judge("space").network(scene.conditions)
+    >>> bool(judge_scene(scene, network, 0).min() < 0 <= judge_scene(scene, network, 2).min())
+    True
+    """
+    last, out = (np.empty(scene.image.shape, dtype=np.float32) for _ in range(2))
     judged = tiles(out.shape)
-    last, out = out, np.empty_like(out)
     run_tasks(lambda tile: network.judge(scene.image, *tile, out), judged, n_threads)
-    for which in range(network.refinements):
+    for which in range(refinements):
         last, out = out, last
         refine = functools.partial(_refine, network, scene.image, which, last, out)
         run_tasks(refine, judged, n_threads)

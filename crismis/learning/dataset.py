@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..identify import _kernels
-from ..identify.judge import Judge
+from ..identify.judge import Judge, judge_scene
 from ..identify.sampling import CONDITIONS, measure_scene
 
 __all__ = [
@@ -317,15 +317,8 @@ def _measure(field):
 
 def _logits(scene, networks):
     """Logits of the last judgement there is so far."""
-    rows, columns = scene.image.shape
-    tile = (0, 0, rows, columns)
-    logits = np.empty((rows, columns), np.float32)
     network = unfinished_judge(networks).network(scene.conditions)
-    network.judge(scene.image, *tile, logits)
-    for which in range(network.refinements - 1):
-        last, logits = logits, np.empty_like(logits)
-        network.refine(scene.image, which, *tile, last, logits)
-    return logits
+    return judge_scene(scene, network, network.refinements - 1)
 
 
 def unfinished_judge(networks):

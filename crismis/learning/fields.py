@@ -114,9 +114,9 @@ def random_field(
     # Long spectroscopic exposures of irradiated detectors gather many hits and warm pixels.
     long = kind in ("spectrum", "dark") and rng.uniform() < 0.5
     least, largest = density
-    count = rng.poisson(
-        10 ** rng.uniform(max(least, min(-3.0, largest)) if long else least, largest) * area
-    )
+    if long:
+        least = max(least, min(-3.0, largest))
+    count = rng.poisson(10 ** rng.uniform(least, largest) * area)
     deposit = random_deposit(rng, shape, count, footprints)
     if kind == "real":
         return _on_real(rng, seed, deposit, backgrounds, shape, undecidable, beside)
@@ -268,15 +268,14 @@ def _cte_trail(rng, deposit):
 def _defects(rng, shape, sigma, long):
     """Hot and warm pixels (extra charge) and bad columns (extra level)."""
     hot, dark, columns = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    if rng.uniform() < (0.7 if long else 0.4):
-        n = rng.poisson(10 ** (rng.uniform(-4.5, -1.7) if long else rng.uniform(-5, -3)) * hot.size)
+    hot_share, density, warm_share = (0.7, (-4.5, -1.7), 0.8) if long else (0.4, (-5, -3), 0.2)
+    if rng.uniform() < hot_share:
+        n = rng.poisson(10 ** rng.uniform(*density) * hot.size)
         at = tuple(rng.integers(0, s, n) for s in shape)
         hot[at] = np.median(sigma) * 10 ** rng.uniform(0.3, 3, n)
         if rng.uniform() < 0.3:
             hot = _cte_trail(rng, hot)
-    if rng.uniform() < (
-        0.8 if long else 0.2
-    ):  # warm pixels of an irradiated detector: a dark-current pattern
+    if rng.uniform() < warm_share:  # an irradiated detector: a dark-current pattern
         shape_parameter = np.exp(rng.uniform(np.log(0.05), np.log(2)))
         level = np.median(sigma) * np.exp(rng.uniform(np.log(0.2), np.log(3)))
         dark = level * rng.gamma(shape_parameter, 1 / np.sqrt(shape_parameter), shape)

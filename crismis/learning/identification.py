@@ -459,10 +459,11 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         del samples
     if config.average > 1:
         full = _mean(fitted[-config.average :])
-        cut = first_cut(first, full, warm)
-    del warm
     if config.first_cut is not None:
         cut = config.first_cut
+    elif config.average > 1:
+        cut = first_cut(first, full, warm)
+    del warm
     log(f"first stage passes logits above {cut:.3f}")
     networks = {"first": first, "full": full, "cut": cut}
     refine = []

@@ -231,18 +231,16 @@ class _SymmetricNetwork:
             weights, bias = arrays[f"weights{i}"], np.asarray(arrays[f"bias{i}"])
             if i == 1:
                 bias = bias + mean @ weights
-                weights = weights * scale[:, None]
-            weights = weights.T
-            if i == 1:
+                weights = (weights * scale[:, None]).T
                 turned = len(kinds["turned"])
                 even = weights[8 * turned :] @ self.sums.numpy() / self.sums.sum(0).numpy()
                 found = {"turned": weights[:turned], "symmetric": even}
             elif i == last:
-                copies = weights[:, :inputs].reshape(1, 8, -1).sum(1)
-                found = {"turned": copies, "symmetric": weights[:, inputs:]}
+                copies = weights[:inputs].reshape(1, 8, -1).sum(1)
+                found = {"turned": copies, "symmetric": weights[inputs:].T}
             else:
                 turned = len(kinds["tt"])
-                upper, lower = weights[:turned], weights[8 * turned :]
+                upper, lower = weights.T[:turned], weights.T[8 * turned :]
                 found = {
                     "tt": upper[:, :inputs].reshape(turned, 8, -1).transpose(0, 2, 1),
                     "st": upper[:, inputs:],

@@ -36,9 +36,12 @@ def random_networks(seed=0):
             f"bias{i}": layer(1, b)[0] for i, (_, b) in enumerate(pairs, 1)
         }
 
+    full = network(_kernels.INPUTS, 96, 48)
+    some = full["weights1"][: _kernels.INPUTS, 10:50]  # symmetric units, among others
+    some[:] = np.mean([some[turn] for turn in dataset.orientations()], axis=0)
     return (
         network(_kernels.INPUTS_FIRST, 48),
-        network(_kernels.INPUTS, 96, 48),
+        full,
         [network(_kernels.INPUTS_REFINE, 48) for _ in range(2)],
     )
 
@@ -50,6 +53,12 @@ def as_judge(first, full, refine):
     arrays["table"] = np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32)
     screen = {"floor_snr": dataset.FLOOR_SNR, "floor_peak": dataset.FLOOR_PEAK, "first_cut": -0.2}
     return Judge(arrays, {"screen": screen})
+
+
+def test_symmetric_units_are_told_from_the_others():
+    turned, even = as_judge(*random_networks())._units
+    assert even.tolist() == list(range(10, 50))
+    assert turned.tolist() == [*range(10), *range(50, 96)]
 
 
 @pytest.mark.parametrize("target", [0, 1, 2])

@@ -82,7 +82,7 @@ static void mesh_weights(int64_t i, int64_t size, int64_t boxes, int64_t *low, f
 }
 
 typedef struct {
-    int32_t near[N_NEAR], ratio[N_INNER], context[N_CONTEXT]; /* offsets in the planes */
+    int32_t near[N_NEAR], inner[N_INNER], context[N_CONTEXT]; /* offsets in the planes */
     int32_t near_rings[N_NEAR], ratio_rings[N_INNER], context_rings[N_CONTEXT]; /* ring by ring */
     int16_t near_ends[RINGS(NEAR)], ratio_ends[RINGS(INNER)], context_ends[RINGS(3) - RINGS(1)];
     int32_t count[1024];
@@ -116,7 +116,7 @@ static void fill_rings(int half, int least, int64_t step, int64_t width, int32_t
 static void make_windows(int64_t width, windows_t *w)
 {
     fill_window(NEAR, 0, 1, width, w->near);
-    fill_window(INNER, 0, 1, width, w->ratio);
+    fill_window(INNER, 0, 1, width, w->inner);
     fill_window(3, 2, STEP, width, w->context);
     fill_rings(NEAR, 0, 1, width, w->near_rings, w->near_ends);
     fill_rings(INNER, 0, 1, 2 * INNER + 1, w->ratio_rings, w->ratio_ends);

@@ -295,8 +295,6 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         return -1;
     }
     make_windows(p->width, window);
-    int32_t inner[N_INNER];
-    fill_window(INNER, 0, 1, p->width, inner);
 
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++) out[(row + i) * im->columns + column + j] = NOTHING;
@@ -306,8 +304,8 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, inner, NULL, m->first_weights, m->first_bias,
-                          m->first_out, logit);
+        NAME(small_block)(im, p, places, window->inner, NULL, m->first_weights,
+                          m->first_bias, m->first_out, logit);
         for (int l = 0; l < here; l++)
             if (logit[l] > m->first_cut) found[kept++] = places[l];
     }
