@@ -18,8 +18,10 @@ import argparse
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import accuracy
 import fields
 import numpy as np
 import peers
@@ -179,20 +181,9 @@ def real_scenes():
             name, group, data, truth, scene.gain, scene.readnoise, "adu", known=False
         )
         yield frame, source_pixels(data) & good
-    for path in sorted((folder / "truth").glob("*.fits.gz")):
-        with fits.open(path) as hdus:
-            data = hdus["SCI"].data.astype(np.float32)
-            truth, header = hdus["TRUTH"].data, hdus[0].header
-        group = "emission lines" if header["INSTRUME"] == "STIS" else "stars from the ground"
-        frame = peers.Frame(
-            path.name.removesuffix(".fits.gz"),
-            group,
-            data,
-            truth,
-            float(header["GAIN"]),
-            float(header["RDNOISE"]),
-        )
-        yield frame, source_pixels(data) & (truth == 0)
+    for frame in accuracy.truth_frames():
+        group = "emission lines" if frame.group == "STIS spectra" else "stars from the ground"
+        yield replace(frame, group=group), source_pixels(frame.data) & (frame.truth == 0)
 
 
 def source_pixels(data):
