@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+import threading
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -300,10 +301,16 @@ def _fingerprint(path):
     return {"checksum": checksum, "size": before.st_size, "modified": before.st_mtime_ns}
 
 
+# What is done with warnings is a state of the whole process: threads that changed it side by side
+# would file each other's warnings and leave it changed.
+_one_at_a_time = threading.RLock()
+
+
 class _Notes(list):
-    """Texts of the warnings given inside a with statement, each once."""
+    """Texts of the warnings given inside a with statement, each once; one thread at a time."""
 
     def __enter__(self):
+        _one_at_a_time.acquire()
         self._catch = warnings.catch_warnings(record=True)
         self._caught = self._catch.__enter__()
         warnings.simplefilter("always")
@@ -311,6 +318,7 @@ class _Notes(list):
 
     def __exit__(self, *exception):
         self._catch.__exit__(*exception)
+        _one_at_a_time.release()
         self.extend(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in self._caught))
 
 

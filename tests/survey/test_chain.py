@@ -1,10 +1,14 @@
 """One file through all steps: what identifies a result, rows and errors."""
 
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from crismis.network import save_model
-from crismis.survey.chain import Settings, error_row, process_file, to_arrow
+from crismis.survey.chain import Settings, _Notes, error_row, process_file, to_arrow
 from crismis.survey.schema import arrow_schema
 
 from .conftest import write_frame
@@ -86,3 +90,19 @@ def test_text_that_is_not_valid_is_kept_readable():
     assert exposures["path"].to_pylist() == ["/f\\udcff.fits"]
     assert exposures["error"].to_pylist() == ["bad \\udcff"]
     assert events.num_rows == 0
+
+
+def test_threads_keep_their_warnings_apart_and_leave_the_filters_alone():
+    def note(name):
+        with _Notes() as found:
+            time.sleep(0.02)
+            warnings.warn(name, UserWarning, stacklevel=1)
+            time.sleep(0.03 if name == "f0" else 0.01)
+        return name, list(found)
+
+    before = list(warnings.filters)
+
+    with ThreadPoolExecutor(4) as pool:
+        notes = list(pool.map(note, [f"f{i}" for i in range(8)]))
+    assert all(found == [f"UserWarning: {name}"] for name, found in notes)
+    assert list(warnings.filters) == before
