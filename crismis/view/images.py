@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _SAMPLE = 1_000_000
+_DPI = 100
+_TALLEST = 3  # height of a picture in widths
 _HIT_COLOR = "#D55E00"
 _RANK = {str(category): rank for rank, category in enumerate(Category)}
 
@@ -89,9 +91,7 @@ def image_norm(data, *, interval=None, stretch=None):
     (10, 997)
     """
     values = data_of(data)
-    step = max(1, int(np.ceil(np.sqrt(values.size / _SAMPLE))))
-    sample = values[::step, ::step]
-    sample = sample[np.isfinite(sample)]
+    sample = _sample(values)
     if interval is None:
         interval = AsymmetricPercentileInterval(1, 99.7)
     if stretch is None:
@@ -115,7 +115,7 @@ def plot_image(ccd, ax=None, *, norm=None, cmap="gray", max_size=2000, **kwargs)
         Axes to draw on, `~astropy.visualization.wcsaxes.WCSAxes` included; default the
         current ones, new ones with sky coordinates where the image has any.
     norm : `~matplotlib.colors.Normalize`, optional
-        Default that of `image_norm`.
+        Default that of `image_norm`, brighter by as much as rebinning brightens the image.
     cmap : str or `~matplotlib.colors.Colormap`
         Colour map.
     max_size : int
@@ -141,13 +141,12 @@ def plot_image(ccd, ax=None, *, norm=None, cmap="gray", max_size=2000, **kwargs)
     """
     data = data_of(ccd)
     ax = axes_for(ax, getattr(ccd, "wcs", None))
-    if norm is None:
-        norm = image_norm(data)
     factor = _factor(data.shape, max_size)
+    drawn = _brightest(data, factor)
     kwargs.setdefault("interpolation", "nearest" if max(data.shape) <= 512 else "antialiased")
     return ax.imshow(
-        _brightest(data, factor),
-        norm=norm,
+        drawn,
+        norm=_norm(data, drawn) if norm is None else norm,
         cmap=cmap,
         origin="lower",
         extent=_extent(data.shape, factor),
@@ -186,8 +185,8 @@ def plot_overlay(
     categories : iterable of str, optional
         Outline only these.
     margin : int, optional
-        Distance of an outline from its event, in drawn pixels; default 0 for small images and
-        more for large ones, so that an outline does not cover a small event.
+        Distance of an outline from its event, in drawn pixels; default 0 for small or crowded
+        images and more for large ones, so that an outline does not cover a small event.
     linewidth : float
         In points.
     legend : bool
@@ -230,7 +229,8 @@ def plot_overlay(
     factor = _factor(data.shape, max_size)
     labels = _largest(labels, factor)
     if margin is None:
-        margin = round(max(labels.shape) / 350)
+        apart = np.sqrt(labels.size / max(len(names) - 1, 1))
+        margin = round(min(max(labels.shape) / 350, apart / 8))
     if margin:
         from scipy.ndimage import maximum_filter
 
@@ -280,16 +280,14 @@ def write_overlay(ccd, path, *, width=1200, title="", format=None, **kwargs):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows, columns = data_of(ccd).shape
-    inches = width / 100
-    picture = min(max(inches * 0.78 * rows / columns, 1.5), 3 * inches)
-    figure = Figure(figsize=(inches, picture + 0.8), dpi=100, layout="constrained")
+    figure = Figure(figsize=(width / _DPI, width / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
-    ax = figure.add_subplot()
-    kwargs.setdefault("max_size", width)
-    plot_overlay(ccd, ax, **kwargs)
-    ax.set_title(title, fontsize=10)
+    ax = figure.add_axes((0, 0, 1, 1))
     ax.tick_params(labelsize=8)
+    kwargs.setdefault("max_size", width)
+    overlay = plot_overlay(ccd, ax, **kwargs)
+    _fit(figure, ax, overlay.legend, bool(title))
+    ax.set_title(title, fontsize=10, loc="left")
     figure.savefig(path, format=format)
     return Path(path)
 
@@ -336,7 +334,8 @@ def plot_before_after(before, after, axes=None, *, norm=None, cmap="gray", max_s
 
         axes = plt.gcf().subplots(1, 2, sharex=True, sharey=True)
     if norm is None:
-        norm = image_norm(after)
+        data = data_of(after)
+        norm = _norm(data, _brightest(data, _factor(data.shape, max_size)))
     titles = ("before", "after")
     images = []
     for ccd, ax, title in zip((before, after), axes, titles, strict=True):
@@ -416,6 +415,27 @@ def _labelled(ccd, shape, events, segmentation):
         known = (rows > 0) & (rows < len(names))
         names[rows[known]] = categories_of(events)[known]
     return labels, names
+
+
+def _norm(data, drawn):
+    """Limits of the image, moved with its median where only the brightest pixels are drawn."""
+    norm = image_norm(data)
+    if drawn is not data:
+        shift = _median(drawn) - _median(data)
+        norm.vmin, norm.vmax = norm.vmin + shift, norm.vmax + shift
+    return norm
+
+
+def _median(data):
+    sample = _sample(data)
+    return float(np.median(sample)) if sample.size else 0.0
+
+
+def _sample(data):
+    """Every so many finite pixels, enough to choose limits from."""
+    step = max(1, int(np.ceil(np.sqrt(data.size / _SAMPLE))))
+    sample = data[::step, ::step]
+    return sample[np.isfinite(sample)]
 
 
 def _factor(shape, max_size):
@@ -499,6 +519,24 @@ def _add_outline(ax, path, name, count, linewidth):
     # add_artist spares add_patch's search for the limits of a path of many thousand vertices.
     ax.add_artist(patch)
     return patch
+
+
+def _fit(figure, ax, legend, titled):
+    """Size the figure to its width, so that the image, its ticks and its legend just fit."""
+    pad, width = 8, figure.bbox.width
+    ticks = ax.get_tightbbox(bbox_extra_artists=[])
+    beside = ticks if legend is None else legend.get_window_extent()
+    left, below = ax.bbox.min - ticks.min + pad
+    right = max(ticks.x1, beside.x1) - ax.bbox.x1 + pad
+    above = 3 * pad if titled else pad
+    room = max(width - left - right, 1)
+    columns, rows = (abs(high - low) for low, high in (ax.get_xlim(), ax.get_ylim()))
+    scale = min(room / columns, _TALLEST * width / rows)
+    columns, rows = scale * columns, scale * rows
+    total = above + max(rows + below, beside.height + pad)
+    figure.set_size_inches(width / _DPI, total / _DPI)
+    start, base = left + (room - columns) / 2, total - above - rows
+    ax.set_position((start / width, base / total, columns / width, rows / total))
 
 
 def _add_legend(ax, outlines):

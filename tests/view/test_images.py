@@ -11,6 +11,7 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.wcs import WCS
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from photutils.segmentation import SegmentationImage
 
 from crismis import CosmicRayCCDData, Flag
@@ -242,6 +243,56 @@ def test_overlay_of_a_large_image_copies_no_plane(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < data.nbytes / 2
+
+
+@pytest.mark.parametrize("shape", [(600, 200), (2000, 60), (60, 600), (64, 64), (2500, 2300)])
+def test_a_written_overlay_fits_its_width_with_ticks_title_and_legend(tmp_path, monkeypatch, shape):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))
+    )
+    labels = np.zeros(shape, np.int32)
+    labels[10, 5 : 5 + len(Category)] = np.arange(1, len(Category) + 1)
+    events = QTable({"label": np.arange(1, len(Category) + 1), "category": list(Category)})
+    path = write_overlay(
+        np.ones(shape), tmp_path / "a.png", events=events, segmentation=labels, title="a"
+    )
+    (figure,) = figures
+    assert plt.imread(path).shape[1] == 1200
+    (ax,) = figure.axes
+    around = ax.get_tightbbox()
+    assert around.x0 >= 0
+    assert around.y0 >= 0
+    assert around.x1 <= figure.bbox.width
+    assert around.y1 <= figure.bbox.height
+    # The picture is of the shape of the image, and next to nothing is wasted.
+    assert ax.bbox.width / ax.bbox.height == pytest.approx(shape[1] / shape[0], rel=0.02)
+    wanted = max(around.height, ax.get_legend().get_window_extent().height)
+    assert figure.bbox.height - wanted < 45
+
+
+def test_outlines_of_a_crowded_image_keep_close_to_their_events(ax):
+    labels = np.zeros((700, 700), np.int32)
+    labels[::10, ::10] = np.arange(1, 4901).reshape(70, 70)
+    crowded = plot_overlay(np.ones(labels.shape), ax, segmentation=labels)
+    lonely = plot_overlay(np.ones(labels.shape), ax, segmentation=(labels == 2485).astype(int))
+    corners = [overlay.outlines["unknown"].get_path().vertices for overlay in (crowded, lonely)]
+    assert corners[0][:, 0].min() == -1.5 + 1  # no margin left of the first column
+    assert np.ptp(corners[1], axis=0).tolist() == [5, 5]  # one pixel and two on each side
+
+
+def test_the_sky_of_a_rebinned_image_is_grey(ax):
+    data = np.random.default_rng(2).normal(100, 5, (1500, 1500)).astype(np.float32)
+    data[::50, ::50] = 4000
+    image = plot_image(data, ax, max_size=300)
+    drawn = np.asarray(image.get_array())
+    sky = image.norm(np.median(drawn))
+    assert 0.3 < sky < 0.8
+    assert image.norm(drawn.max()) >= 1
+    before, after = plot_before_after(data, data, (ax, ax), max_size=300)
+    assert before.norm is after.norm
+    assert after.norm.vmax == image.norm.vmax
 
 
 def linear(color):
