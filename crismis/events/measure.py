@@ -40,7 +40,7 @@ def measure(labels, data, *, bad=None, probability=None):
         ``label``; ``x_centroid``, ``y_centroid``, ``bbox_xmin``, ``bbox_xmax``,
         ``bbox_ymin``, ``bbox_ymax``, ``orientation`` (degrees, counter-clockwise from
         the x axis) and ``elongation`` as `photutils.segmentation.SourceCatalog` defines
-        them, 1/12 added to the variances of thin events included;
+        them, thin events as its version 3.0 does (1/12 is added to their variances);
 
         ``n_pixels``; ``charge``, the sum of the data above ``background``; ``peak``, its
         largest pixel above ``background``;
@@ -203,7 +203,7 @@ def _weights(pixels, excess):
 
 
 def _ellipse(xx, yy, xy):
-    """Orientation (radians) and elongation with photutils' treatment of thin events."""
+    """Orientation (radians) and elongation with the treatment of thin events by photutils 3.0."""
     xx, yy = xx.copy(), yy.copy()
     thin = xx * yy - xy * xy < 1 / 144
     while thin.any():

@@ -1,7 +1,9 @@
 """Morphology against photutils, scikit-image and formulas written out per event."""
 
 import numpy as np
+import photutils
 import pytest
+from packaging.version import Version
 from photutils.segmentation import SegmentationImage, SourceCatalog
 from scipy import ndimage
 
@@ -30,9 +32,16 @@ def test_equal_to_photutils(field):
     for label, background in zip(ours["label"], ours["background"], strict=True):
         flat[labels == label] -= background
     catalog = SourceCatalog(flat, SegmentationImage(labels))
-    for name in ("x_centroid", "y_centroid", "elongation", "bbox_xmin", "bbox_ymax"):
+    for name in ("x_centroid", "y_centroid", "bbox_xmin", "bbox_ymax"):
         np.testing.assert_allclose(ours[name], getattr(catalog, name), rtol=1e-6, err_msg=name)
-    turn = np.deg2rad(ours["orientation"] - catalog.orientation.value)
+    alike = np.ones(len(ours["label"]), bool)
+    if Version(photutils.__version__) >= Version("3.1"):
+        # It widens all events thinner than a pixel, 3.0 and we only those of little area.
+        alike = ours["size_sigma"] ** 2 * (1 - ours["anisotropy"]) > 1 / 12
+        assert np.count_nonzero(alike) > 20
+    elongation = catalog.elongation[alike]
+    np.testing.assert_allclose(ours["elongation"][alike], elongation, rtol=1e-6)
+    turn = np.deg2rad(ours["orientation"] - catalog.orientation.value)[alike]
     np.testing.assert_allclose(np.sin(turn), 0, atol=1e-6)
     np.testing.assert_allclose(ours["charge"], catalog.segment_flux, rtol=1e-6)
     np.testing.assert_allclose(ours["peak"], catalog.max_value, rtol=1e-6)
