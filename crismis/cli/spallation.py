@@ -19,6 +19,8 @@ def spallation(
     most: Annotated[int, typer.Option(min=1, help="Candidates on the sheet of cut-outs.")] = 48,
 ):
     """Search the cleaned images of a catalog and write a ranked table and a sheet of cut-outs."""
+    from matplotlib.figure import Figure
+
     from ..physics import search_catalog
     from ..view import plot_candidates
 
@@ -27,6 +29,9 @@ def spallation(
     table.write(output / "candidates.ecsv", format="ascii.ecsv", overwrite=True)
     typer.echo(f"{len(table)} candidates in {output / 'candidates.ecsv'}")
     if stamps:
-        figure = plot_candidates(table, stamps)
+        columns = 8
+        rows = -(-len(stamps) // columns)
+        figure = Figure(figsize=(1.6 * columns, 1.9 * rows), layout="constrained")
+        plot_candidates(table, stamps, figure.add_subplot(), columns=columns)
         figure.savefig(output / "candidates.png", dpi=100)
         typer.echo(f"cut-outs in {output / 'candidates.png'}")

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ._axes import axes_for, say_empty
+
 __all__ = ["plot_candidates"]
 
 
-def plot_candidates(table, stamps, *, columns=8):
+def plot_candidates(table, stamps, ax=None, *, columns=8, cmap="gray"):
     """Draw cut-outs of spallation candidates with prongs and chance probability.
 
     Parameters
@@ -14,43 +16,53 @@ def plot_candidates(table, stamps, *, columns=8):
         Candidates as `crismis.physics.search_catalog` returns them.
     stamps : list of ndarray
         Their cut-outs, in the same order.
+    ax : `~matplotlib.axes.Axes`, optional
+        Axes to draw on; default the current ones.
     columns : int, optional
         Cut-outs in a row.
+    cmap : str or `~matplotlib.colors.Colormap`
+        Colour map.
 
     Returns
     -------
-    `~matplotlib.figure.Figure`
-
-    Raises
-    ------
-    ValueError
-        If there are no cut-outs.
+    images : list of `~matplotlib.image.AxesImage`
+        One for each cut-out, none where there are no cut-outs and the axes say so.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from astropy.table import QTable
-    >>> from crismis.view import plot_candidates
-    >>> table = QTable({"n_prongs": [3], "chance_probability": [1e-4],
-    ...                 "prong_angles": ["10,130,250"], "longest_prong": [8.0]})
-    >>> figure = plot_candidates(table, [np.ones((33, 33))])
-    >>> len(figure.axes) >= 1
-    True
-    """
-    from matplotlib.figure import Figure
+    .. plot::
+       :include-source:
 
+       >>> import numpy as np
+       >>> from astropy.table import QTable
+       >>> from crismis.view import plot_candidates
+       >>> table = QTable({"n_prongs": [3, 4], "chance_probability": [1e-4, 0.02]})
+       >>> y, x = np.mgrid[-16:17, -16:17]
+       >>> star = 50.0 * (np.abs(x * y * (x + y)) < 12)
+       >>> images = plot_candidates(table, [star, star.T[::-1]], columns=2)
+       >>> len(images)
+       2
+    """
+    ax = axes_for(ax)
+    ax.set_axis_off()
     if not stamps:
-        raise ValueError("there are no candidates to draw")
-    rows = -(-len(stamps) // columns)
-    figure = Figure(figsize=(1.6 * columns, 1.9 * rows), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for ax in axes:
-        ax.set_axis_off()
-    for ax, row, stamp in zip(axes, table, stamps, strict=False):
-        low = np.nanmedian(stamp)
-        scale = 3 * max(1.4826 * np.nanmedian(np.abs(stamp - low)), 1e-9)
-        ax.imshow(np.arcsinh((stamp - low) / scale), origin="lower", cmap="gray")
-        ax.set_title(
-            f"{row['n_prongs']} prongs, p = {row['chance_probability']:.0e}", fontsize="x-small"
-        )
-    return figure
+        say_empty(ax, "no candidates")
+        return []
+    side = max(max(stamp.shape) for stamp in stamps)
+    across, down = 1.1 * side, 1.25 * side
+    images = []
+    for number, (row, stamp) in enumerate(zip(table, stamps, strict=False)):
+        left, below = number % columns * across, -(number // columns) * down
+        extent = (left, left + stamp.shape[1], below, below + stamp.shape[0])
+        images.append(ax.imshow(_stretched(stamp), origin="lower", extent=extent, cmap=cmap))
+        text = f"{row['n_prongs']} prongs, p = {row['chance_probability']:.0e}"
+        ax.text(left, below + 1.02 * side, text, fontsize="x-small", va="bottom")
+    ax.set_xlim(0, min(columns, len(images)) * across)
+    ax.set_ylim(-((len(images) - 1) // columns) * down, down)
+    return images
+
+
+def _stretched(stamp):
+    low = np.nanmedian(stamp)
+    scale = 3 * max(1.4826 * np.nanmedian(np.abs(stamp - low)), 1e-9)
+    return np.arcsinh((stamp - low) / scale)
