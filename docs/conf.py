@@ -146,6 +146,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
     "write_computation_times": False,
+    "ignore_repr_types": r"matplotlib\.|crismis\.view",
     "matplotlib_animations": False,
 }
 

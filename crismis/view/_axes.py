@@ -15,6 +15,9 @@ __all__ = [
 ]
 
 
+_SKY = {"pos.eq.ra": "right ascension", "pos.eq.dec": "declination"}
+
+
 def axes_for(ax, wcs=None):
     """Return ``ax``, or the current axes, new ones with sky coordinates where there are any."""
     if ax is not None:
@@ -24,9 +27,12 @@ def axes_for(ax, wcs=None):
     figure = plt.gcf()
     if figure.axes:
         return plt.gca()
-    if wcs is not None and wcs.has_celestial and wcs.naxis == 2:
-        return figure.add_subplot(projection=wcs)
-    return figure.add_subplot()
+    if wcs is None or not wcs.has_celestial or wcs.naxis != 2:
+        return figure.add_subplot()
+    ax = figure.add_subplot(projection=wcs)
+    for coordinate, kind in zip(ax.coords, wcs.world_axis_physical_types, strict=True):
+        coordinate.set_axislabel(_SKY.get(kind, kind))
+    return ax
 
 
 def data_of(ccd):

@@ -124,6 +124,8 @@ def test_sky_coordinates_are_used_where_the_image_has_them():
     )
     assert overlay.image.axes.wcs is wcs
     figure.canvas.draw()
+    labels = [coordinate.get_axislabel() for coordinate in overlay.image.axes.coords]
+    assert labels == ["right ascension", "declination"]
     plt.close(figure)
 
 
