@@ -86,8 +86,8 @@ ax.stairs(
 ax.legend()
 
 # %%
-# The rates are *as detected*: hits that are too faint to be found are missing. `the guide
-# <../user/physics.html>`__ shows how `crismis.physics.completeness` measures and corrects that.
+# The rates are *as detected*: hits that are too faint to be found are missing. :doc:`the guide
+# </user/physics>` shows how `crismis.physics.completeness` measures and corrects that.
 
 expected = true_rate.mean()
 detected = table["n_hits"].sum() / table["exposure"].sum()
