@@ -1,13 +1,16 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Make source distributions reproducible; the rest of the set-up is in pyproject.toml."""
+"""Make builds reproducible where ``SOURCE_DATE_EPOCH`` is set; the rest is in pyproject.toml."""
 
 import gzip
 import io
 import os
+import sys
 import tarfile
 
 from setuptools import setup
 from setuptools.command.sdist import sdist
+
+EPOCH = os.environ.get("SOURCE_DATE_EPOCH")
 
 
 def normalize(path, time):
@@ -31,13 +34,17 @@ def normalize(path, time):
 
 
 class Reproducible(sdist):
-    """The archive depends on the files and on ``SOURCE_DATE_EPOCH``, where it is set, alone."""
+    """An archive that depends on the files alone."""
 
     def make_archive(self, *args, **kwargs):
         path = super().make_archive(*args, **kwargs)
-        if "SOURCE_DATE_EPOCH" in os.environ:
-            normalize(path, int(os.environ["SOURCE_DATE_EPOCH"]))
+        if EPOCH:
+            normalize(path, int(EPOCH))
         return path
 
+
+if EPOCH and sys.platform != "win32":
+    # What is meant for debuggers names the folder of the build.
+    os.environ["CFLAGS"] = os.environ.get("CFLAGS", "") + " -g0"
 
 setup(cmdclass={"sdist": Reproducible})
