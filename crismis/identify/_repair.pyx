@@ -79,7 +79,7 @@ cdef double weighted_middle(double* value, double* weight, int n) noexcept nogil
     return value[n - 1]
 
 
-cdef bint steadiest(
+cdef bint along_lines(
     int n,
     const double* value,
     const int* place,
@@ -88,12 +88,13 @@ cdef bint steadiest(
     double floor,
     double* result,
 ) noexcept nogil:
-    """Median along the row, column or diagonal in which the neighbours of both sides agree best.
+    """Mean of medians along row, column and diagonals, by how well the neighbours there agree.
 
     Fill the estimate and its variance into ``result``; false without neighbours on both sides.
     """
     cdef double[NEAR] line, weight
-    cdef double dy, dx, along, across, centre, scatter, total, squares, best = INFINITY
+    cdef double dy, dx, along, across, centre, scatter, total, squares, own
+    cdef double share, shares = 0.0, mean = 0.0, error = 0.0
     cdef int direction, i, m, before
     for direction in range(4):
         m = before = 0
@@ -117,13 +118,15 @@ cdef bint steadiest(
         for i in range(m):
             scatter += weight[i] * (line[i] - centre) ** 2
         scatter /= total * (1.0 - 1.0 / m)
-        if scatter < best:
-            best = scatter
-            result[0] = centre
-            result[1] = (
-                1.5707963 * max(scatter, floor + slope * max(centre, 0.0)) * squares / total**2
-            )
-    return best < INFINITY
+        own = max(scatter, floor + slope * max(centre, 0.0))
+        share = 1.0 / own
+        shares += share
+        mean += share * centre
+        error += share * 1.5707963 * own * squares / total**2
+    if shares > 0.0:
+        result[0] = mean / shares
+        result[1] = error / shares
+    return shares > 0.0
 
 
 def median(
@@ -139,7 +142,7 @@ def median(
     double[::1] variance,
     double[::1] noise,
 ):
-    """Median of the NEAR nearest usable neighbours; along a line on uneven ground."""
+    """Median of the NEAR nearest usable neighbours; along lines on uneven ground."""
     cdef double[MANY] value
     cdef int[MANY] place
     cdef double[2] result
@@ -160,7 +163,7 @@ def median(
             for i in range(n):
                 spread += (value[i] - mean) ** 2
             level = floor + slope * max(mean, 0.0)
-            if spread > level * (n - 1 + flat_limit * sqrt(2.0 * (n - 1))) and steadiest(
+            if spread > level * (n - 1 + flat_limit * sqrt(2.0 * (n - 1))) and along_lines(
                 n, value, place, offsets, slope, floor, result
             ):
                 estimate[k] = result[0]

@@ -88,13 +88,13 @@ def repair(data, hits, bad, noise, method="interpolate", *, seed=0, n_threads=No
     Notes
     -----
     ``"median"`` takes the median of the 24 nearest good pixels where these scatter no more than
-    their noise, elsewhere that of the ones along the row, column or diagonal in which they agree
-    best, weighted by the inverse fourth power of their distance. ``"interpolate"`` takes the mean
-    of the 48 nearest good pixels where these scatter no more than their noise. Elsewhere the 24
-    nearest predict the pixel by ordinary kriging on an asinh scale, with correlations of several
-    lengths and directions averaged by their marginal likelihood. ``"noise"`` adds to that a
-    normal deviate of the variance that a pixel there has, so that statistics of the cleaned
-    image come out right.
+    their noise; elsewhere medians along the row, the column and both diagonals, weighted by the
+    inverse fourth power of the distance, and of these the mean, weighted by the inverse variance
+    along each. ``"interpolate"`` takes the mean of the 48 nearest good pixels where these scatter
+    no more than their noise. Elsewhere the 24 nearest predict the pixel by ordinary kriging on an
+    asinh scale, with correlations of several lengths and directions averaged by their marginal
+    likelihood. ``"noise"`` adds to that a normal deviate of the variance that a pixel there has, so
+    that statistics of the cleaned image come out right.
 
     Examples
     --------
