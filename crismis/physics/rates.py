@@ -255,7 +255,7 @@ def _dates(table):
     column = table["date"]
     if not isinstance(column, Time):
         return np.asarray(column).astype("datetime64[us]")
-    days = np.full(len(table), np.datetime64("NaT"), dtype="datetime64[us]")
+    days = np.full(len(table), np.datetime64("NaT", "us"))
     known = ~np.asarray(column.mask)
     days[known] = column[known].utc.datetime64.astype("datetime64[us]")
     return days
@@ -265,7 +265,7 @@ def _midpoints(values, by):
     if by == "exposure":
         return Time(values.astype("datetime64[us]"), scale="utc")
     start = values.astype("datetime64[us]")
-    end = (values + 1).astype("datetime64[us]")
+    end = (values + np.timedelta64(1, np.datetime_data(values.dtype)[0])).astype("datetime64[us]")
     return Time(start + (end - start) // 2, scale="utc")
 
 

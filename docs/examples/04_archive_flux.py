@@ -78,7 +78,7 @@ figure, ax = plt.subplots(figsize=(8, 3.6))
 plot_rates(table, ax)
 ax.stairs(
     true_rate,
-    np.datetime64("2012-03-01") + np.arange(21),
+    np.arange("2012-03-01", "2012-03-22", dtype="datetime64[D]"),
     baseline=None,
     color="0.5",
     label="true rate",
