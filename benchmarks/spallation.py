@@ -78,7 +78,7 @@ def main():
     """Print the curve for each thickness and all of them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--frames", type=int, default=10, help="with and as many without stars, per thickness"
+        "--frames", type=int, default=20, help="with and as many without stars, per thickness"
     )
     parser.add_argument("--identified", action="store_true", help="hits by cosmicray_learned")
     parser.add_argument("--model", help="model file instead of the shipped one")
