@@ -14,6 +14,9 @@ __all__ = ["Field", "random_field"]
 _DIGITIZED = {"planet": (0.6, 0.4), "corona": (0.6, 0.4), "binned": (0.6, 0.2)}
 """Shares of fields in data numbers of an unknown gain, and of lossily compressed ones of these."""
 
+_STOPPED = 0.12
+"""Share of fields of which a stop, an occulter or the end of the exposed area darkens a part."""
+
 
 @dataclass
 class Field:
@@ -127,6 +130,8 @@ def random_field(
     if rng.uniform() < 0.2:
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))
     clean = scene + sky
+    lit = _field_stop(rng, shape) if rng.uniform() < _STOPPED else np.ones(shape)
+    clean = clean * lit
     if kind not in ("dark", "spectrum") and rng.uniform() < 0.25:
         deposit = _move_onto_sources(rng, deposit, scene, np.sqrt(readnoise**2 + clean))
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
@@ -142,6 +147,8 @@ def random_field(
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
     labels = _labels(deposit, sigma, undecidable, beside)
+    if rng.uniform() < 0.3:  # nothing was read out there, or it was overwritten
+        image[lit <= 0] = labels[lit <= 0] = 0
     # One frame cannot tell a hot pixel from a hit of one pixel, unless by how many there are.
     labels[(np.maximum(hot, dark) > warm * sigma) & (labels != 1)] = 2
     labels[saturated & (clean > 0.5 * well)] = 0
@@ -250,6 +257,31 @@ def _move_onto_sources(rng, deposit, scene, sigma):
 def _turn(rng, stack):
     stack = np.rot90(stack, int(rng.integers(4)), (1, 2))
     return stack[:, :, ::-1] if rng.uniform() < 0.5 else stack
+
+
+def _field_stop(rng, shape):
+    """How much light each pixel gets: a straight or round edge, sharp or soft, or two of them."""
+    y, x = (a - n / 2 for a, n in zip(np.mgrid[: shape[0], : shape[1]], shape, strict=True))
+    size = min(shape)
+    inside = np.full(shape, np.inf)
+    for _ in range(rng.integers(1, 3)):
+        if rng.uniform() < 0.5:
+            angle = rng.integers(4) * np.pi / 2 + rng.choice(
+                [0.0, rng.normal(0, 0.02), rng.normal()]
+            )
+            distance = x * np.cos(angle) + y * np.sin(angle) + rng.uniform(-0.2, 0.5) * size
+        else:
+            radius = size * np.exp(rng.uniform(np.log(0.08), np.log(4)))
+            away, angle = rng.uniform(0.7, 1.2) * radius, rng.uniform(0, 2 * np.pi)
+            if radius < 0.5 * size:
+                away = rng.uniform(0, 0.5) * size
+            distance = radius - np.hypot(y - away * np.sin(angle), x - away * np.cos(angle))
+            if radius < 0.5 * size or rng.uniform() < 0.3:
+                distance = -distance  # an occulter
+        inside = np.minimum(inside, distance)
+    softness = rng.choice([0.1, np.exp(rng.uniform(np.log(0.3), np.log(5)))])
+    lit = np.clip(0.5 + inside / (2 * softness), 0, 1)
+    return lit + (1 - lit) * rng.choice([0.0, rng.uniform(0, 0.7)])
 
 
 def _cte_trail(rng, deposit):

@@ -6,7 +6,7 @@ import json
 import time
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -471,8 +471,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         seed = _REFINE_SEEDS + k * config.refine_fields
         networks["refine"] = refine[:k]
         judged = draw(f"judged{k}", seed, config.refine_fields, sample_judged, networks)
-        how = {"residual": CENTRE_LOGIT, "rate": config.refine_rate}
-        refine.append(fit(f"refine{k}", judged, [_SMALL], config.refine_epochs, **how))
+        refine.append(_refinement(fit, f"refine{k}", judged, config))
     held_out = draw("held_out", _HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
     logits = network_logits(refine[-1], held_out, residual=CENTRE_LOGIT)
     area = config.held_out_fields * config.shape[0] * config.shape[1]
@@ -486,6 +485,19 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     log(json.dumps(card["metrics"]))
     save_model(output, arrays, card)
     return card
+
+
+def _refinement(fit, name, judged, config):
+    """Fit a refinement, to which the image-wide conditions are not told.
+
+    The first judgement has made its use of them; a refinement that knew them, too, would learn by
+    heart what the simulated images are like, and err on real ones.
+    """
+    judged = replace(judged, conditions=np.zeros_like(judged.conditions))
+    how = {"residual": CENTRE_LOGIT, "rate": config.refine_rate}
+    arrays = fit(name, judged, [_SMALL], config.refine_epochs, **how)
+    arrays["weights1"][-judged.conditions.shape[1] :] = 0
+    return arrays
 
 
 def _mean(networks):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from crismis.learning import fields
 from crismis.learning.fields import random_field
 
 SHAPE = (96, 96)
@@ -55,3 +56,17 @@ def test_frames_smaller_than_a_field_are_used_whole():
     frame = np.full((40, 60), 9.0, "f4"), np.zeros((40, 60), "u1"), 3.0
     field = random_field(1, "labelled", shape=SHAPE, labelled=[frame])
     assert sorted(field.labels.shape) == [40, 60]
+
+
+def test_a_stop_darkens_a_part_of_a_field_but_hits_go_on(monkeypatch):
+    monkeypatch.setattr(fields, "_STOPPED", 1.0)
+    hits = darkened = 0
+    for seed in range(20):
+        lit = fields._field_stop(np.random.default_rng(seed), SHAPE)
+        assert 0 <= lit.min() <= lit.max() <= 1
+        darkened += (lit < 0.9).any() and (lit > 0.9).any()
+        field = random_field(seed, "nebula", shape=SHAPE, density=(-2.1, -2.0))
+        hits += (field.labels == 1).any()
+        assert np.isfinite(field.electrons).all()
+    assert darkened >= 15
+    assert hits == 20

@@ -6,6 +6,7 @@ import pytest
 from astropy.io import fits
 
 from crismis.identify.judge import Judge, load_judge
+from crismis.identify.sampling import CONDITIONS
 from crismis.learning import dataset, identification
 from crismis.learning.fields import random_field
 from crismis.learning.identification import IdentifyConfig, train_identify
@@ -93,6 +94,12 @@ def test_a_trained_model_does_not_see_how_a_window_is_turned(trained):
 
 def test_judgements_follow_one_another(trained):
     assert load_judge(trained[0]).refinements == SMALL.refinements == 2
+
+
+def test_refinements_are_not_told_what_the_image_is_like(trained):
+    arrays = load_judge(trained[0]).arrays
+    assert arrays["weights1"][-CONDITIONS:].any()
+    assert not any(arrays[f"refine{k}_weights1"][-CONDITIONS:].any() for k in range(2))
 
 
 def test_a_model_starts_only_from_one_of_its_widths(trained, tmp_path):
