@@ -189,6 +189,7 @@ def test_cut_outs_show_the_pixels_of_the_input(tmp_path):
 
 
 def test_command_runs_on_images_and_writes_regions(tmp_path):
+    pytest.importorskip("regions")
     from astropy.io import fits
 
     from crismis.cli import app
