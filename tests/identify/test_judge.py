@@ -78,12 +78,12 @@ def test_unknown_models_are_named():
         load_judge("moon")
 
 
-@pytest.mark.parametrize("factor", [0.95, 1.0, 1.04])
+@pytest.mark.parametrize("factor", [0.95, 1.0, 1.1])
 def test_told_a_fraction_of_hits_the_mean_probability_is_that_fraction(sky, factor):
     rng = np.random.default_rng(9)
     image = sky.copy()
     for _ in range(200):
-        add_track(image, *rng.integers(10, 500, 2), charge=np.exp(rng.uniform(3, 7)))
+        add_track(image, *rng.integers(10, 500, 2), charge=np.exp(rng.uniform(2, 5)))
     frame = make_frame(image)
     untold = hit_probability(frame)
     expected = factor * untold.mean(dtype=float)

@@ -1,18 +1,10 @@
 """The sheet of spallation candidates: one cut-out each, in order, side by side."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy.table import QTable
 
 from crismis.view import plot_candidates
-
-
-@pytest.fixture
-def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
 
 
 def test_cut_outs_lie_side_by_side_in_order_and_within_the_axes(ax):

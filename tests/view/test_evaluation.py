@@ -1,17 +1,9 @@
 """Confusion, ROC, calibration and training curves against counts made by hand."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from crismis.view import plot_calibration, plot_confusion, plot_roc, plot_training
-
-
-@pytest.fixture
-def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
 
 
 def test_confusion_rows_are_true_categories(ax):

@@ -1,6 +1,5 @@
 """Galleries: which events are cut out, where, and what is written beneath."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy import units as u
@@ -10,13 +9,6 @@ from photutils.segmentation import SegmentationImage
 from crismis import CosmicRayCCDData
 from crismis.view import cut_stamps, plot_gallery
 from crismis.view.gallery import energy_text
-
-
-@pytest.fixture
-def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
 
 
 @pytest.fixture

@@ -28,13 +28,6 @@ from crismis.view import (
 
 
 @pytest.fixture
-def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
-
-
-@pytest.fixture
 def ccd():
     labels = np.zeros((50, 80), np.int32)
     labels[10, 20:40] = 1

@@ -11,13 +11,6 @@ from crismis.view import plot_rates, plot_spectrum
 
 
 @pytest.fixture
-def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
-
-
-@pytest.fixture
 def events():
     return QTable(
         {
