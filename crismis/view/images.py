@@ -333,15 +333,12 @@ def plot_before_after(before, after, axes=None, *, norm=None, cmap="gray", max_s
         import matplotlib.pyplot as plt
 
         axes = plt.gcf().subplots(1, 2, sharex=True, sharey=True)
-    if norm is None:
-        data = data_of(after)
-        norm = _norm(data, _brightest(data, _factor(data.shape, max_size)))
-    titles = ("before", "after")
-    images = []
-    for ccd, ax, title in zip((before, after), axes, titles, strict=True):
-        images.append(plot_image(ccd, ax, norm=norm, cmap=cmap, max_size=max_size))
-        ax.set_title(title)
-    return tuple(images)
+    left, right = axes
+    last = plot_image(after, right, norm=norm, cmap=cmap, max_size=max_size)
+    first = plot_image(before, left, norm=last.norm, cmap=cmap, max_size=max_size)
+    left.set_title("before")
+    right.set_title("after")
+    return first, last
 
 
 def plot_probability(ccd, ax=None, *, threshold=None, cmap="cividis", max_size=2000, colorbar=True):
