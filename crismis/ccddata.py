@@ -12,6 +12,7 @@ from astropy.io.fits.verify import VerifyWarning
 from astropy.nddata import CCDData
 from astropy.nddata.ccddata import fits_ccddata_reader
 from astropy.table import QTable, Table
+from astropy.wcs import FITSFixedWarning
 
 __all__ = ["CosmicRayCCDData", "Flag"]
 
@@ -266,7 +267,11 @@ def _read_fits(filename, **kwargs):
     if opened and isinstance(getattr(filename, "name", None), str):
         filename, opened = filename.name, False
     content = filename.read() if opened else None
-    ccd = CosmicRayCCDData(fits_ccddata_reader(BytesIO(content) if opened else filename, **kwargs))
+    with warnings.catch_warnings():
+        # The WCS derives MJD-OBS from DATE-OBS for itself and says so.
+        warnings.filterwarnings("ignore", "'datfix'", FITSFixedWarning)
+        found = fits_ccddata_reader(BytesIO(content) if opened else filename, **kwargs)
+    ccd = CosmicRayCCDData(found)
     with fits.open(BytesIO(content) if opened else filename) as hdus:
         truth = {}
         for hdu in hdus:

@@ -1,5 +1,7 @@
 """CosmicRayCCDData keeps its planes and events wherever a CCDData goes."""
 
+import warnings
+
 import ccdproc
 import numpy as np
 import pytest
@@ -207,3 +209,12 @@ def test_ccdproc_steps_keep_planes(image):
 def test_a_plane_of_another_shape_is_refused(image):
     with pytest.raises(ValueError, match=r"flags has shape \(3, 3\)"):
         image.flags = np.zeros((3, 3))
+
+
+def test_a_date_of_observation_is_no_reason_to_warn(tmp_path):
+    image = CosmicRayCCDData(np.ones((4, 5)), unit="adu", meta={"DATE-OBS": "2011-07-20"})
+    image.write(tmp_path / "dated.fits")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        CosmicRayCCDData.read(tmp_path / "dated.fits")
+    assert not caught
