@@ -188,7 +188,9 @@ def plot_rates(table, ax=None, *, label=None, mark_outliers=True, color="#0072B2
     ax.set_ylabel(unit_label("rate", unit))
     ax.set_ylim(bottom=0)
     if isinstance(table[key], Time):
-        ax.tick_params(axis="x", rotation=30)
+        from matplotlib.dates import ConciseDateFormatter
+
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
     else:
         ax.set_xlabel(unit_label(key, getattr(table[key], "unit", None)))
     artists = [bars]
