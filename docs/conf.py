@@ -125,7 +125,7 @@ html_theme_options.update(
 html_title = f"crismis {release}"
 html_static_path = ["_static"]
 html_css_files = ["crismis.css"]
-html_sidebars = {"index": []}
+html_sidebars = {page: [] for page in ("index", "getting_started", "changes")}
 
 plot_formats = [("png", 110)]
 plot_include_source = False
@@ -146,7 +146,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
     "write_computation_times": False,
-    "ignore_repr_types": r"matplotlib\.|crismis\.view",
+    "capture_repr": (),
     "matplotlib_animations": False,
 }
 

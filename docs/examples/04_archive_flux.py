@@ -74,7 +74,7 @@ table = crismis.rates(catalog, by="day")
 shown = ["time", "n_hits", "rate", "rate_lower", "rate_upper", "outlier"]
 table[shown][:3].pprint()
 
-figure, ax = plt.subplots(figsize=(8, 3.6))
+figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 plot_rates(table, ax)
 ax.stairs(
     true_rate,
@@ -97,7 +97,7 @@ print(f"true {expected:.2f}, detected {detected:.2f}")
 # What they left
 # --------------
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 events = catalog.events
 plot_spectrum(events, "energy", axes[0])
 plot_spectrum(events, "length", axes[1], by_category=False)

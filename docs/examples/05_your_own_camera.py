@@ -39,7 +39,8 @@ sample = simulate_events(16, seed=1, camera=camera)
 names, counts = np.unique(sample.category, return_counts=True)
 frequent = np.isin(sample.category, names[counts >= 20])
 features, category = sample.features[frequent], sample.category[frequent]
-print(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+for name, count in zip(names, counts, strict=True):
+    print(f"{count:4d} {name}")
 
 # %%
 # Fit on one half, look at the other
@@ -56,7 +57,7 @@ print(
     f"{100 * np.mean(predicted == category[~half]):.0f} % of the other half are right"
 )
 
-figure, ax = plt.subplots(figsize=(7, 6))
+figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
 plot_confusion(category[~half], predicted, ax)
 
 # %%

@@ -25,8 +25,9 @@ image = crismis.simulate_exposure(
 found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(image))
 found.data[...] = image.data  # show the hits, not their repair
 
-plt.rcParams["font.size"] = 13
-figure = plt.figure(figsize=(9.5, 4.9))
+plt.rcParams["font.size"] = 15
+figure = plt.figure(figsize=(8.5, 6.2))
 ax = figure.add_subplot()
-plot_overlay(found, ax, margin=2)
+handles = plot_overlay(found, ax, margin=2).legend.legend_handles
+ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
 ax.set(xticks=[], yticks=[])
