@@ -18,7 +18,7 @@ from .evaluation import read_truth_frame
 from .exposures import cut_tracks
 from .fields import random_field
 from .scenes import KINDS
-from .training import fit_network, network_logits
+from .training import fit_network, load_torch, network_logits
 
 __all__ = ["IdentifyConfig", "train_identify"]
 __doctest_requires__ = {("train_identify",): ["torch"]}
@@ -389,6 +389,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     """
     from ..network import load_model, save_model
 
+    load_torch()  # not only after minutes of drawing fields
     output = Path(output)
     folder = Path(folder or output.with_suffix(".work")) / config.digest()
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ __all__ = ["fit_network", "network_logits"]
 __doctest_requires__ = {("fit_network",): ["torch"]}
 
 
-def _torch():
+def load_torch():
     try:
         import torch
     except ImportError:
@@ -80,7 +80,7 @@ def fit_network(
     >>> sorted(arrays)
     ['bias1', 'bias2', 'weights1', 'weights2']
     """
-    torch = _torch()
+    torch = load_torch()
     torch.set_num_threads(n_threads)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

@@ -10,10 +10,14 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.nddata.bitmask import BitFlagNameMap
+from typer.testing import CliRunner
 
 from crismis import IngestError, cosmicray_learned
+from crismis.cli.app import app, load_commands
 from crismis.identify.dq import flag_hits
 from crismis.identify.masks import dq_from_hits, mask_from_dq
+
+load_commands()
 
 
 def write_flt(path, instrument="ACS", unit="ELECTRONS"):
@@ -104,6 +108,20 @@ def test_the_command_reports_and_exits_with_one_if_a_file_fails(tmp_path):
     answer = json.loads(done.stdout)
     assert answer["done"][0]["bit"] == 4096
     assert "cannot be read as FITS" in answer["failed"][0]["error"]
+
+
+def test_the_command_prints_a_line_for_each_copy_and_replaces_none_unasked(tmp_path):
+    hits = write_flt(tmp_path / "a_flt.fits")
+    command = ["dq", str(tmp_path / "a_flt.fits"), "-o", str(tmp_path / "out"), "--bit", "64"]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    assert "bit 64 set for SCI 1: " in first.output
+    quality = fits.getdata(tmp_path / "out" / "a_flt.fits", ("DQ", 2))
+    assert ((quality & 64) != 0)[hits[2]].all()
+    second = CliRunner().invoke(app, command)
+    assert second.exit_code == 1
+    assert "a_flt.fits" in second.output
+    assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
 
 
 def test_a_real_stis_file_with_two_images(real_data, tmp_path):

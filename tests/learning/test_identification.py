@@ -1,16 +1,21 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from typer.testing import CliRunner
 
+from crismis.cli.app import app, load_commands
 from crismis.identify.judge import Judge, load_judge
 from crismis.identify.sampling import CONDITIONS
 from crismis.learning import dataset, identification
 from crismis.learning.fields import random_field
 from crismis.learning.identification import IdentifyConfig, train_identify
 from crismis.network import load_model
+
+load_commands()
 
 SMALL = IdentifyConfig(
     name="small",
@@ -141,6 +146,20 @@ def test_unknown_keys_of_a_configuration_are_named(tmp_path):
     path.write_text("[identify]\nfeilds = 3\n")
     with pytest.raises(ValueError, match="feilds"):
         IdentifyConfig.load(path)
+
+
+def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path, monkeypatch):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[identify]\nfeilds = 3\n")
+    command = ["train", "identify", "-o", str(tmp_path / "new.crm")]
+    result = CliRunner().invoke(app, [*command, "--config", str(wrong)])
+    assert result.exit_code == 1
+    assert "feilds" in result.output
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "pip install crismis[train]" in result.output
+    assert sorted(tmp_path.iterdir()) == [wrong]
 
 
 def truth_file(path, seed):
