@@ -283,6 +283,12 @@ def _open(catalog, exposure):
         return None
 
 
+def _name(exposure):
+    """Name of the file, and which of its images where it is not the first."""
+    file = Path(_text(exposure["path"])).name
+    return f"{file} [{exposure['image']}]" if exposure["image"] else file
+
+
 def _summary(exposures):
     good = np.asarray(exposures["status"], str) == "ok"
     done = exposures[good]
@@ -326,10 +332,9 @@ def _exposure_rows(exposures):
     lost = 100 * _numbers(exposures, "lost_fraction")
     rate = [_numbers(exposures, f"rate{end}") for end in ("", "_lower", "_upper")]
     events = _integers(exposures, "n_events")
-    image = _integers(exposures, "image")
     return [
         {
-            "file": Path(columns["path"][row]).name + (f" [{image[row]}]" if image[row] else ""),
+            "file": _name(exposures[row]),
             "path": columns["path"][row],
             "instrument": columns["instrument"][row],
             "target": columns["target"][row],
@@ -383,7 +388,7 @@ def _card(events, row, stamps, exposures):
         "energy": next((text for q in energies if (text := energy_text(q))), "energy unknown"),
         "length": _short(length),
         "where": f"({x:.0f}, {y:.0f})",
-        "file": Path(_text(exposures["path"][place[0]])).name if place.size else "",
+        "file": _name(exposures[place[0]]) if place.size else "",
     }
 
 
@@ -446,8 +451,7 @@ def _overlays(catalog, exposures, number):
         picture = _jpeg(catalog.path.parent / name) if name else None
         if picture is not None:
             events = int(_integers(exposures, "n_events")[row])
-            file = Path(_text(exposures["path"][row])).name
-            pictures.append((f"{file}: {events:,} events", picture))
+            pictures.append((f"{_name(exposures[row])}: {events:,} events", picture))
     return pictures
 
 
