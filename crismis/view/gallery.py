@@ -85,7 +85,7 @@ def cut_stamps(ccd, events=None, *, size=None, categories=None, per_category=8, 
     Parameters
     ----------
     ccd : `~crismis.CosmicRayCCDData`
-        The image. Its own events are used unless others are given.
+        The image, shown as it was before repair. Its own events are used unless others are given.
     events : `~astropy.table.Table`, optional
         One row per event with columns ``label``, ``x_centroid`` and ``y_centroid`` (pixels).
     size : int, optional
@@ -126,7 +126,8 @@ def cut_stamps(ccd, events=None, *, size=None, categories=None, per_category=8, 
     brightest = np.argsort(-np.nan_to_num(brightness, nan=-np.inf), kind="stable")
     chosen = [row for name in wanted for row in brightest[names[brightest] == name][:per_category]]
     size = _common_size(events) if size is None else size
-    return [_cut(ccd, events, row, names[row], size) for row in chosen]
+    data, segmentation = data_of(getattr(ccd, "original", ccd)), getattr(ccd, "segmentation", None)
+    return [_cut(data, segmentation, events, row, names[row], size) for row in chosen]
 
 
 def plot_gallery(
@@ -251,12 +252,10 @@ def _common_size(events):
     return int(np.clip(np.ceil(longest) + 6, 16, 64))
 
 
-def _cut(ccd, events, row, name, size):
-    data = data_of(ccd)
+def _cut(data, segmentation, events, row, name, size):
     x, y = (column_of(events, axis)[0][row] for axis in ("x_centroid", "y_centroid"))
     origin = tuple(int(np.floor(center + 0.5)) - size // 2 for center in (y, x))
     image = _window(data, origin, size, np.nan).astype(np.float32)
-    segmentation = getattr(ccd, "segmentation", None)
     label = int(events["label"][row]) if "label" in events.colnames else row + 1
     if segmentation is None:
         inside = np.zeros(image.shape, bool)

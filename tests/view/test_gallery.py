@@ -6,7 +6,7 @@ from astropy import units as u
 from astropy.table import QTable
 from photutils.segmentation import SegmentationImage
 
-from crismis import CosmicRayCCDData
+from crismis import CosmicRayCCDData, Flag
 from crismis.view import cut_stamps, plot_gallery
 from crismis.view.gallery import energy_text
 
@@ -39,6 +39,16 @@ def test_stamps_are_centred_on_the_event_and_know_its_pixels(ccd):
     np.testing.assert_array_equal(stamp.data, ccd.data[12:28, 23:39])
     assert np.argwhere(stamp.inside).tolist() == [[8, 7], [8, 8], [8, 9]]
     assert stamp.energy == 3.3 * u.keV
+
+
+def test_a_repaired_image_shows_its_events_before_repair(ccd):
+    hit = ccd.segmentation.data > 0
+    before = ccd.data.copy()
+    ccd.flags = np.where(hit, Flag.HIT | Flag.REPAIRED, 0).astype(np.uint8)
+    ccd.replaced = before[hit]
+    ccd.data[hit] = 0
+    (stamp,) = cut_stamps(ccd, categories=["track"], size=16)
+    np.testing.assert_array_equal(stamp.data, before[12:28, 23:39])
 
 
 def test_the_brightest_come_first_and_categories_in_their_order(ccd):
