@@ -78,7 +78,7 @@ for exposure, ccd in zip(night, reduced, strict=True):
 # %%
 # Look at the first exposure before and after.
 
-plt.figure(figsize=(9, 4.5))
+plt.figure(figsize=(9, 4.5), layout="constrained")
 plot_before_after(ccdproc.subtract_bias(night[0], bias), reduced[0])
 
 # %%

@@ -95,7 +95,7 @@ plt.figure(figsize=(9, 6))
 plot_overlay(found)
 
 # %%
-figure = plt.figure(figsize=(8, 4))
+figure = plt.figure(figsize=(8, 5), layout="constrained")
 plot_gallery(found, figure.add_subplot(), per_category=6)
 
 # %%

@@ -102,7 +102,7 @@ for row in catalog.exposures:
 cleaned = sorted((folder / "out" / "cleaned").glob("image2*.fits"))[0]
 found = crismis.CosmicRayCCDData.read(cleaned)
 shown = CCDData(found.original, unit=found.unit)
-plt.figure(figsize=(7, 5))
+plt.figure(figsize=(7, 5), layout="constrained")
 plot_overlay(shown, events=found.events, segmentation=found.segmentation)
 
 # %%
