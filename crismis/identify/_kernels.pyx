@@ -56,7 +56,7 @@ cdef extern from "measure.h" nogil:
     int refine_tile(const image_t *, const model_t *, int, int64_t, int64_t, int64_t, int64_t,
                     const float *, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
-                 float *, float *, float *)
+                 float *, float *, float *, int)
     int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
                         int64_t, float *, int64_t *)
 
@@ -79,10 +79,11 @@ def box_statistics(const float[:, ::1] data, const uint8_t[:, ::1] bad, float[:,
                    float[:, ::1] noise, float[:, ::1] core, int64_t first, int64_t last):
     """Fill rows ``first`` to ``last`` of the meshes of level, pixel noise and its core."""
     cdef int64_t i
+    cdef int target = best_target_c()
     with nogil:
         for i in range(first, last):
             box_row(&data[0, 0], &bad[0, 0], data.shape[0], data.shape[1], level.shape[0],
-                    level.shape[1], i, &level[i, 0], &noise[i, 0], &core[i, 0])
+                    level.shape[1], i, &level[i, 0], &noise[i, 0], &core[i, 0], target)
 
 
 cdef class Image:

@@ -10,12 +10,13 @@ def get_extensions():
     """Return the extension with the flags that let loops become vector code."""
     here = "crismis/identify"
     flags = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+    headers = ("judge.h", "judge_body.h", "measure.h", "measure_body.h")
     return [
         Extension(
             "crismis.identify._kernels",
             [f"{here}/_kernels.pyx"],
             include_dirs=[f"{here}/src"],
-            depends=[f"{here}/src/{n}" for n in ("judge.h", "judge_body.h", "measure.h")],
+            depends=[f"{here}/src/{n}" for n in headers],
             extra_compile_args=flags,
         )
     ]

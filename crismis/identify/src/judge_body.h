@@ -355,9 +355,11 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
     for (int64_t i = 0; i < rows; i++) {
         int64_t at = (row + i) * im->columns + column;
         for (int64_t j = 0; j < columns; j++) {
-            out[at + j] = last ? 0 : NOTHING;
-            if (logits[at + j] > NOTHING)
+            float value = logits[at + j];
+            if (value > HOPELESS)
                 found[n++] = (int32_t)((i + INNER) * p->width + j + INNER);
+            else
+                out[at + j] = !last ? value : value > NOTHING ? calibrated(value, m->table) : 0;
         }
     }
     int32_t offset[N_INNER];

@@ -5,88 +5,39 @@
 #include "judge.h"
 
 #define BOX_SAMPLES 512
+#define SUMS 16 /* partial sums, so that the order of adding is the same on every processor */
 
-/* k-th smallest value, byte by byte: branches on the values would be guessed wrong. */
-static float kth(const float *a, int64_t n, int64_t k)
-{
-    uint32_t key[BOX_SAMPLES];
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, a + i, sizeof bits);
-        key[i] = bits >> 31 ? ~bits : bits | 0x80000000u; /* in the order of the values */
-    }
-    for (int shift = 24; shift >= 0 && n > 1; shift -= 8) {
-        int32_t count[256] = {0}, odd[256] = {0}; /* two, as one would wait for itself */
-        int64_t kept = 0;
-        uint32_t digit = 0;
-        for (int64_t i = 0; i + 1 < n; i += 2) {
-            count[key[i] >> shift & 255]++;
-            odd[key[i + 1] >> shift & 255]++;
-        }
-        if (n & 1) count[key[n - 1] >> shift & 255]++;
-        for (int i = 0; i < 256; i++) count[i] += odd[i];
-        while (k >= count[digit]) k -= count[digit++];
-        for (int64_t i = 0; i < n; i++) {
-            uint32_t here = key[i];
-            key[kept] = here;
-            kept += (here >> shift & 255) == digit;
-        }
-        n = kept;
-    }
-    uint32_t bits = key[0] >> 31 ? key[0] & 0x7fffffffu : ~key[0];
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#define NAME(x) JOIN(x, _any)
+#define TARGET
+#include "measure_body.h"
+#undef NAME
+#undef TARGET
 
-/* Mean of the values between two ranks, so that coarse quantization does no harm. */
-static float middle_mean(const float *a, int64_t n, double from, double to)
-{
-    float high = kth(a, n, (int64_t)(to * (n - 1)));
-    float low = from > 0 ? kth(a, n, (int64_t)(from * (n - 1))) : -INFINITY;
-    double sum = 0;
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        int within = (a[i] >= low) & (a[i] <= high);
-        sum += within ? a[i] : 0.0f;
-        count += within;
-    }
-    return (float)(sum / count);
-}
+#if MANY_TARGETS
+#define NAME(x) JOIN(x, _avx2)
+#define TARGET __attribute__((target("avx2,fma")))
+#include "measure_body.h"
+#undef NAME
+#undef TARGET
+#define NAME(x) JOIN(x, _avx512)
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")))
+#include "measure_body.h"
+#undef NAME
+#undef TARGET
+#endif
 
-/* Level and pixel noise of the boxes of one mesh row; NaN where too few pixels are good. */
 static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t columns,
                     int64_t mesh_rows, int64_t mesh_columns, int64_t box, float *level,
-                    float *noise, float *core)
+                    float *noise, float *core, int target)
 {
-    float values[BOX_SAMPLES], steps[BOX_SAMPLES];
-    int64_t top = box * rows / mesh_rows, bottom = (box + 1) * rows / mesh_rows;
-    for (int64_t m = 0; m < mesh_columns; m++) {
-        int64_t left = m * columns / mesh_columns, right = (m + 1) * columns / mesh_columns;
-        int64_t height = bottom - top, width = right - left, skip = 1, n = 0, d = 0;
-        while (((height + skip - 1) / skip) * width > BOX_SAMPLES) skip++;
-        for (int64_t y = top; y < bottom; y += skip)
-            for (int64_t x = left; x < right && n < BOX_SAMPLES; x++) {
-                int64_t at = y * columns + x;
-                if (bad[at]) continue;
-                values[n++] = data[at];
-                /* Second differences, so that a slope does not count as noise; along either
-                   axis in turn, so that neither counts for more. */
-                int down = columns < 3 || (rows >= 3 && ((x + y) & 1));
-                int64_t stride = down ? columns : 1, place = down ? y : x;
-                int64_t last = (down ? rows : columns) - 1;
-                if (place > 0 && place < last && !bad[at - stride] && !bad[at + stride])
-                    steps[d++] = fabsf(2 * data[at] - data[at - stride] - data[at + stride]);
-                else if (last == 1 && place == 0 && !bad[at + stride])
-                    steps[d++] = 1.7320508f * fabsf(data[at + stride] - data[at]);
-            }
-        int enough = 4 * n * skip > height * width && d > 0;
-        level[m] = enough ? middle_mean(values, n, 0.35, 0.65) : NAN;
-        /* 0.5586 = mean of a half-normal below its 80th percentile. */
-        noise[m] = enough ? middle_mean(steps, d, 0.0, 0.8) / (0.5586f * 2.4494897f) : NAN;
-        /* The same of the quietest 40 %, which hits and warm pixels hardly reach. */
-        core[m] = enough ? middle_mean(steps, d, 0.0, 0.4) / (0.2562f * 2.4494897f) : NAN;
-    }
+#if MANY_TARGETS
+    if (target == 2)
+        box_row_avx512(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
+    else if (target == 1)
+        box_row_avx2(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
+    else
+#endif
+        box_row_any(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
 }
 
 #define N_COUNTS 8
