@@ -40,12 +40,11 @@ TARGET static void NAME(dense)(const float *const *x, const int32_t *offset, int
 #endif
 }
 
-TARGET static float NAME(asinh)(float x)
+/* Natural logarithm of a positive number. */
+TARGET static float NAME(log)(float x)
 {
-    float a = fabsf(x);
-    float t = a + sqrtf(a * a + 1.0f);
     union { float f; uint32_t i; } u;
-    u.f = t;
+    u.f = x;
     int32_t exponent = (int32_t)((u.i - 0x3f2aaaabu) >> 23);
     u.i -= (uint32_t)exponent << 23;
     float m = u.f - 1.0f; /* in (-1/3, 1/3) */
@@ -57,8 +56,19 @@ TARGET static float NAME(asinh)(float x)
     p = p * m - 0.25000535f;
     p = p * m + 0.33333400f;
     p = p * m - 0.49999990f;
-    float log_t = (float)exponent * 0.69314718f + (m + m * m * p);
+    return (float)exponent * 0.69314718f + (m + m * m * p);
+}
+
+TARGET static float NAME(asinh)(float x)
+{
+    float a = fabsf(x);
+    float log_t = NAME(log)(a + sqrtf(a * a + 1.0f));
     return x < 0 ? -log_t : log_t;
+}
+
+TARGET static float NAME(brightness)(float snr, float sigma_electrons)
+{
+    return NAME(log)(1.0f + (snr > 0 ? snr : 0) / sigma_electrons);
 }
 
 /* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. */
@@ -208,7 +218,7 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
                 float r = s[dy * p->width + dx] * inverse;
                 e[k++] = r < -1.0f ? -1.0f : (r > 4.0f ? 4.0f : r);
             }
-        e[k] = log1pf((centre > 0 ? centre : 0) / im->sigma_electrons);
+        e[k] = NAME(brightness)(centre, im->sigma_electrons);
         near[l] = p->compressed + at;
         context[l] = p->context + at;
         ratio[l] = e;
@@ -258,10 +268,9 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
     float brightness[LANES], part[LANES * UNITS];
     const int32_t none[1] = {0};
     for (int l = 0; l < LANES; l++) {
-        float centre = p->snr[places[l]];
         first_window[l] = p->compressed + places[l];
         second_window[l] = second ? second + places[l] : NULL;
-        brightness[l] = log1pf((centre > 0 ? centre : 0) / im->sigma_electrons);
+        brightness[l] = NAME(brightness)(p->snr[places[l]], im->sigma_electrons);
         extra[l] = brightness + l;
     }
     NAME(dense)(first_window, offset, N_INNER, weights, UNITS, bias, 0, part, UNITS);
@@ -343,13 +352,19 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
     }
     for (int64_t j = 0; j < p->width; j++) from[j] = reflect(column - INNER + j, im->columns);
     float *near = p->context;
+    int inside = column >= INNER && column - INNER + p->width <= im->columns;
     for (int64_t i = 0; i < p->height; i++) {
         const float *source = logits + reflect(row - INNER + i, im->rows) * im->columns;
+        float *line = near + i * p->width;
+        if (inside)
+            memcpy(line, source + column - INNER, p->width * sizeof(float));
+        else
+            for (int64_t j = 0; j < p->width; j++) line[j] = source[from[j]];
         for (int64_t j = 0; j < p->width; j++) {
-            float value = source[from[j]];
-            near[i * p->width + j] = value < -LOGIT_RANGE  ? -LOGIT_RANGE
-                                     : value > LOGIT_RANGE ? LOGIT_RANGE
-                                                           : value;
+            float value = line[j];
+            line[j] = value < -LOGIT_RANGE  ? -LOGIT_RANGE
+                      : value > LOGIT_RANGE ? LOGIT_RANGE
+                                            : value;
         }
     }
     for (int64_t i = 0; i < rows; i++) {
