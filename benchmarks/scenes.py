@@ -4,10 +4,11 @@
 The hits are footprints of odd index of a thick laboratory CCD and hits of a thin space CCD cut
 from the differences of the exposure pairs in ``truth``. What a scene holds of its own hits is
 unknown: pixels that two of three methods (L.A.Cosmic with sigclip 5 and objlim 20, deepCR,
-Cosmic-CoNN) call hits do not count, nor do their neighbours. What a single method flags stays
-in as clean, stars and crater rims above all, so that a few true hits of the scene may count as
-false positives of everyone. crismis has no vote. The three wide-field chips of WFPC2 are left
-out: there every peer calls the undersampled stars hits, so that no vote can be taken.
+Cosmic-CoNN) call hits do not count, nor do their neighbours; in the three outermost lines, where
+L.A.Cosmic never flags anything, one of the other two suffices. What a single method flags stays
+in elsewhere as clean, stars and crater rims above all, so that a few true hits of the scene may
+count as false positives of everyone. crismis has no vote. The three wide-field chips of WFPC2 are
+left out: there every peer calls the undersampled stars hits, so that no vote can be taken.
 
 Neighbours of injected hits do not count either: the hits were cut out at a level of several
 sigma, so that their faint skirts, which a real hit has, are missing.
@@ -45,6 +46,9 @@ __all__ = [
 
 
 HUBBLE = "HST-like fields"
+BORDER = 3
+"""Outermost lines, which L.A.Cosmic leaves alone."""
+
 TRAINED_ON = "o56502030"
 """The visit whose hits the models have learned from; its frames are not scored."""
 
@@ -120,7 +124,7 @@ def _read(path):
 
 
 def own_hits(frame):
-    """Return pixels that two of three methods call hits, and the neighbours of those."""
+    """Return pixels that two of the methods with a vote call hits, and the neighbours of those."""
     from astroscrappy import detect_cosmics
 
     methods = peers.scorers()
@@ -132,7 +136,9 @@ def own_hits(frame):
     votes = detect_cosmics(frame.data, sigclip=5.0, objlim=20.0, **in_electrons)[0].astype(int)
     for name in ("deepCR ACS-WFC", "Cosmic-CoNN ground_imaging"):
         votes += methods[name](frame) > 0.5
-    return binary_dilation(votes >= 2, np.ones((3, 3)))
+    needed = np.ones(votes.shape, int)
+    needed[BORDER:-BORDER, BORDER:-BORDER] = 2
+    return binary_dilation(votes >= needed, np.ones((3, 3)))
 
 
 @cache

@@ -173,8 +173,9 @@ def plot_overlay(
     Parameters
     ----------
     ccd : `~crismis.CosmicRayCCDData`, `~astropy.nddata.CCDData` or 2-D ndarray
-        The image. Its own events and segmentation are used unless others are given. An image
-        that was searched but not categorized has its hits outlined as ``"hit"``.
+        The image; one that was repaired is drawn as it was before. Its own events and segmentation
+        are used unless others are given. An image that was searched but not categorized has its
+        hits outlined as ``"hit"``.
     ax : `~matplotlib.axes.Axes`, optional
         Axes to draw on, `~astropy.visualization.wcsaxes.WCSAxes` included; default the
         current ones, new ones with sky coordinates where the image has any.
@@ -219,8 +220,9 @@ def plot_overlay(
        >>> events = Table({"label": [1, 2], "category": ["track", "spot"]})
        >>> _ = plot_overlay(image, events=events, segmentation=labels)
     """
-    data = data_of(ccd)
-    image = plot_image(ccd, ax, norm=norm, cmap=cmap, max_size=max_size)
+    data = data_of(getattr(ccd, "original", ccd))
+    ax = axes_for(ax, getattr(ccd, "wcs", None))
+    image = plot_image(data, ax, norm=norm, cmap=cmap, max_size=max_size)
     if events is None:
         events = getattr(ccd, "events", None)
     labels, names = _labelled(ccd, data.shape, events, segmentation)

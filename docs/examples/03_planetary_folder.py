@@ -18,7 +18,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from astropy.io import fits
-from astropy.nddata import CCDData
 
 import crismis
 from crismis import Detector
@@ -101,9 +100,8 @@ for row in catalog.exposures:
 
 cleaned = sorted((folder / "out" / "cleaned").glob("image2*.fits"))[0]
 found = crismis.CosmicRayCCDData.read(cleaned)
-shown = CCDData(found.original, unit=found.unit)
 plt.figure(figsize=(7, 5), layout="constrained")
-plot_overlay(shown, events=found.events, segmentation=found.segmentation)
+plot_overlay(found)
 
 # %%
 # And one HTML file shows the whole folder: ``crismis report out``.

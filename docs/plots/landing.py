@@ -23,7 +23,6 @@ image = crismis.simulate_exposure(
     seed=11,
 )
 found = crismis.categorize_cosmicrays(crismis.cosmicray_learned(image))
-found.data[...] = image.data  # show the hits, not their repair
 
 plt.rcParams["font.size"] = 15
 figure = plt.figure(figsize=(8.5, 6.2))

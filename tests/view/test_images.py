@@ -100,6 +100,15 @@ def test_segmentation_of_another_shape_is_refused(ax, ccd):
         plot_overlay(ccd, ax, segmentation=np.ones((3, 3), int))
 
 
+def test_a_repaired_image_is_drawn_as_it_was_before(ax):
+    flags = np.zeros((20, 20), np.uint8)
+    flags[4, 7] = Flag.HIT | Flag.REPAIRED
+    ccd = CosmicRayCCDData(np.ones((20, 20)), unit="adu", flags=flags, replaced=np.array([900.0]))
+    drawn = plot_overlay(ccd, ax).image.get_array()
+    assert drawn[4, 7] == 900
+    assert drawn.sum() == 399 + 900
+
+
 def test_a_cube_is_refused(ax):
     with pytest.raises(ValueError, match=r"two axes.*\(2, 3, 4\)"):
         plot_image(np.zeros((2, 3, 4)), ax)
