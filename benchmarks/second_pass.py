@@ -17,13 +17,13 @@ from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-import accuracy  # noqa: E402
-import fields  # noqa: E402
-import numpy as np  # noqa: E402
-import peers  # noqa: E402
-from astropy.nddata import CCDData  # noqa: E402
+import accuracy
+import fields
+import numpy as np
+import peers
+from astropy.nddata import CCDData
 
-from crismis import cosmicray_lacosmic, cosmicray_learned  # noqa: E402
+from crismis import cosmicray_lacosmic, cosmicray_learned
 
 METHODS = {
     "learned": cosmicray_learned,
