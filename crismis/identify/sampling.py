@@ -199,8 +199,13 @@ def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):
 
 def _spectral(level, noise):
     """Whether many rows, or columns, differ from those beside them, and do so all along."""
+    lit = noise > 0
+    inside = [np.flatnonzero(np.mean(lit, axis=axis) > 0.1) for axis in (1, 0)]
+    if not all(lines.size for lines in inside):
+        return False
+    part = tuple(slice(lines[0], lines[-1] + 1) for lines in inside)  # the rest was not read out
     # Borders (overscan, vignetting) share their brightness in any image.
-    level = _whole(np.asarray(level, dtype=float))[3:-3, 3:-3]
+    level = _whole(np.asarray(level, dtype=float))[part][3:-3, 3:-3]
     noise = noise[noise > 0]
     if not noise.size or min(level.shape) < 6:
         return False

@@ -40,6 +40,14 @@ def test_a_smear_through_a_disc_makes_no_spectrum(sky):
     assert choose_model(SimpleNamespace(detector=None), scene_of(sky + disc + smear)) == "space"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_bands_that_were_not_read_out_make_no_spectrum(sky, turned):
+    image = np.round(sky + np.linspace(0, 90, 512)[:, None])
+    image[:, :150] = image[:, 480:] = 0
+    image = image.T if turned else image
+    assert choose_model(SimpleNamespace(detector=None), scene_of(image)) == "space"
+
+
 def test_structure_that_is_not_the_same_all_along_makes_no_spectrum(sky):
     rows = np.arange(512)[:, None]
     waves = 300 * np.sin(rows / 20 + np.arange(640) / 40)
