@@ -12,6 +12,13 @@ _CORE = 0.1
 """Fraction of the saturation level that the median around a saturated source exceeds;
 L.A.Cosmic as implemented in astroscrappy (McCully et al. 2018) tells stars from hits so."""
 
+_WING = 0.005
+"""Fraction of the saturation level, above the background, of a star's light beside its saturated
+core; beside a saturated hit there is none."""
+
+_WINGED = 0.4
+_NEARLY = 0.9
+_LARGEST_HIT = 2000
 _SPREAD = 2
 _ROWS = 256
 _CLIPPED = 5
@@ -78,31 +85,59 @@ def saturated_sources(image, saturation):
     -------
     ndarray of bool or None
         Connected saturated pixels, grown by two, wherever one of them has a 5 x 5 median over
-        a tenth of the level; `None` if there are none.
+        a tenth of the level and, unless there are more than any hit leaves, light beside it;
+        `None` if there are none.
 
     Examples
     --------
     >>> import numpy as np
     >>> from crismis.identify.saturation import saturated_sources
-    >>> image = np.zeros((20, 30))
-    >>> image[5:15, 4:9] = 60000  # a star
+    >>> y, x = np.mgrid[:20, :40]
+    >>> image = np.minimum(1e6 / (1 + (y - 10)**2 + (x - 7)**2) ** 2, 60000)  # a star
     >>> image[10, 20:28] = 60000  # a track
+    >>> image[6:12, 32:36] = 60000  # a heavy ion
     >>> sources = saturated_sources(image, 60000)
-    >>> bool(sources[10, 5]), bool(sources[10, 24])
-    (True, False)
+    >>> bool(sources[10, 7]), bool(sources[10, 24]), bool(sources[8, 33])
+    (True, False, False)
     """
     saturated = image >= np.float32(saturation)
     if not saturated.any():
         return None
     rows, columns = np.nonzero(saturated)
-    window = np.arange(-2, 3)
-    y = (rows[:, None, None] + window[:, None]).clip(0, image.shape[0] - 1)
-    x = (columns[:, None, None] + window).clip(0, image.shape[1] - 1)
-    around = np.nan_to_num(image[y, x].reshape(rows.size, -1), posinf=saturation)
+    around = np.nan_to_num(_windows(image, rows, columns), posinf=saturation)
     core = np.median(around, axis=1) > _CORE * saturation
     if not core.any():
         return None
+    rows, columns, around = rows[core], columns[core], around[core]
     labels, count = ndimage.label(saturated, np.ones((3, 3)))
-    with_core = np.zeros(count + 1, bool)
-    with_core[labels[rows[core], columns[core]]] = True
-    return dilate(with_core[labels], _SPREAD, square=True)
+    group = labels[rows, columns]
+    large = np.bincount(group, minlength=count + 1) > _LARGEST_HIT
+    source = large[group] | _winged(around, _background(image, saturation), saturation)
+    if not source.any():
+        return None
+    chosen = np.zeros(count + 1, bool)
+    chosen[group[source]] = True
+    return dilate(chosen[labels], _SPREAD, square=True)
+
+
+def _windows(image, rows, columns):
+    """The 5 x 5 pixels around each place, one row each."""
+    window = np.arange(-2, 3)
+    y = (rows[:, None, None] + window[:, None]).clip(0, image.shape[0] - 1)
+    x = (columns[:, None, None] + window).clip(0, image.shape[1] - 1)
+    return image[y, x].reshape(rows.size, -1)
+
+
+def _winged(around, background, saturation):
+    """Whether a good part of the pixels around that are not saturated are lit."""
+    free = around < _NEARLY * saturation  # noise is added to what saturates
+    lit = free & (around > background + _WING * saturation)
+    count = free.sum(axis=1)
+    return (count >= 6) & (lit.sum(axis=1) >= _WINGED * count)
+
+
+def _background(image, saturation):
+    step = max(1, int(np.sqrt(image.size / 1e5)))
+    sample = image[::step, ::step]
+    sample = sample[sample < saturation]
+    return float(np.median(sample)) if sample.size else 0.0

@@ -97,12 +97,45 @@ def test_a_saturated_track_is_no_source():
     image = np.full((50, 50), 100.0)
     image[25, 10:20] = FULL
     assert saturated_sources(image, FULL) is None
-    image[35:42, 30:37] = FULL
+    y, x = np.indices(image.shape)
+    star = 1e7 / (1 + ((y - 38) ** 2 + (x - 33) ** 2) / 2) ** 2.5
+    image = np.minimum(image + star, FULL)
     image[5:50, 33] = FULL
     sources = saturated_sources(image, FULL)
     assert sources[10, 33]
     assert sources[38, 33]
     assert not sources[25, 12]
+
+
+def test_a_spallation_star_that_saturates_is_a_hit():
+    rng = np.random.default_rng(3)
+    image, _, _ = field(2.5, seed=3, size=192)
+    y, x = np.indices(image.shape) - np.array([61.2, 59.6])[:, None, None]
+    star = np.hypot(y, x) < 2.5
+    for angle, length in ((0.4, 9), (2.3, 7), (4.2, 8)):
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        star |= (along > 0) & (along < length) & (abs(across) < 0.9)
+    image[star] += 3 * FULL
+    image[45:80, 60] = 2 * FULL
+    exposure = expose(image, rng)
+    assert saturated_sources(exposure, FULL) is None
+    ccd = CCDData(exposure, unit="electron")
+    out = cosmicray_learned(ccd, readnoise=5.0, gain=1.0, saturation=FULL)
+    assert out.hits[star].mean() > 0.25
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 2.5, 5.0])
+@pytest.mark.parametrize("peak", [10.0, 300.0, 1e4])
+def test_saturated_stars_have_wings(fwhm, peak):
+    """Moffat profiles with an index of 3.5, steeper than the wings of real ones."""
+    rng = np.random.default_rng(4)
+    y, x = np.indices((160, 160)) - 80.3
+    core = fwhm / 2 / np.sqrt(2 ** (1 / 3.5) - 1)
+    star = peak * FULL * (1 + (y**2 + x**2) / core**2) ** -3.5
+    star[40:120, 80] += 2 * FULL
+    sources = saturated_sources(expose(100 + star, rng), FULL)
+    assert sources[80, 80]
+    assert sources[42, 80]
 
 
 def test_the_clipping_level_shows_only_where_values_pile_up():
