@@ -73,12 +73,12 @@ def truth_frames():
             )
 
 
-def simulated_frames(seeds):
+def simulated_frames(seeds, size=1024):
     """Yield the simulated fields of every kind, star width and seed."""
     for kind in fields.KINDS:
         for fwhm in fields.FWHMS:
             for seed in range(seeds):
-                field = fields.make_field(kind, fwhm, seed)
+                field = fields.make_field(kind, fwhm, seed, size)
                 name = f"{kind}-{fwhm}-{seed}"
                 yield peers.Frame(name, kind, field.data, field.truth, 1.0, fields.READNOISE)
 

@@ -14,13 +14,12 @@ import os
 import warnings
 from collections import defaultdict
 from functools import partial
+from itertools import chain
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import accuracy
-import fields
 import numpy as np
-import peers
 from astropy.nddata import CCDData
 
 from crismis import cosmicray_lacosmic, cosmicray_learned
@@ -30,17 +29,6 @@ METHODS = {
     "L.A.Cosmic, niter=4": partial(cosmicray_lacosmic, niter=4),
     "L.A.Cosmic, niter=12": partial(cosmicray_lacosmic, niter=12),
 }
-
-
-def frames(seeds, size=256):
-    """Yield small simulated fields, and the real frames with truth."""
-    for kind in fields.KINDS:
-        for fwhm in fields.FWHMS:
-            for seed in range(seeds):
-                field = fields.make_field(kind, fwhm, seed, size)
-                name = f"{kind}-{fwhm}-{seed}"
-                yield peers.Frame(name, kind, field.data, field.truth, 1.0, fields.READNOISE)
-    yield from accuracy.truth_frames()
 
 
 def added(frame, method):
@@ -58,7 +46,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     counts = defaultdict(list)
-    for frame in frames(options.seeds):
+    for frame in chain(accuracy.simulated_frames(options.seeds, 256), accuracy.truth_frames()):
         for name, method in METHODS.items():
             counts[frame.group, name].append(added(frame, method))
     print(f"{'':38s}frames    hits  added  largest single")

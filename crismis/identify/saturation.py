@@ -17,6 +17,8 @@ _WING = 0.005
 core; beside a saturated hit there is none."""
 
 _WINGED = 0.4
+"""Share of the unsaturated pixels within two of a star's core that are so lit, at least."""
+
 _NEARLY = 0.9
 _LARGEST_HIT = 2000
 _SPREAD = 2
@@ -64,8 +66,7 @@ def clipping_level(image, bad, *, n_threads=None):
     candidates = [rows for rows, value in zip(stripes, tops, strict=True) if value == top]
     if sum(np.count_nonzero(image[rows] == top) for rows in candidates) < _CLIPPED:
         return np.inf
-    step = max(1, int(np.sqrt(image.size / 1e5)))
-    sample = image[::step, ::step][~bad[::step, ::step]]
+    sample = _thinned(image)[~_thinned(bad)]
     if sample.size == 0:
         return np.inf
     low, middle = np.percentile(sample, [15.87, 50])
@@ -112,7 +113,10 @@ def saturated_sources(image, saturation):
     labels, count = ndimage.label(saturated, np.ones((3, 3)))
     group = labels[rows, columns]
     large = np.bincount(group, minlength=count + 1) > _LARGEST_HIT
-    source = large[group] | _winged(around, _background(image, saturation), saturation)
+    sample = _thinned(image)
+    sample = sample[sample < saturation]
+    background = np.median(sample) if sample.size else 0.0
+    source = large[group] | _winged(around, background, saturation)
     if not source.any():
         return None
     chosen = np.zeros(count + 1, bool)
@@ -136,8 +140,7 @@ def _winged(around, background, saturation):
     return (count >= 6) & (lit.sum(axis=1) >= _WINGED * count)
 
 
-def _background(image, saturation):
+def _thinned(image):
+    """About 1e5 pixels from all over an image."""
     step = max(1, int(np.sqrt(image.size / 1e5)))
-    sample = image[::step, ::step]
-    sample = sample[sample < saturation]
-    return float(np.median(sample)) if sample.size else 0.0
+    return image[::step, ::step]

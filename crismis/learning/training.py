@@ -16,6 +16,7 @@ __doctest_requires__ = {("fit_network",): ["torch"]}
 
 
 def load_torch():
+    """Import PyTorch, or say how to install it."""
     try:
         import torch
     except ImportError:

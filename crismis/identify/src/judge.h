@@ -157,8 +157,10 @@ static float calibrated(float logit, const float *table)
 
 #if GNU_VECTORS && defined(__x86_64__)
 #define MANY_TARGETS 1
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #define NAME(x) JOIN(x, _avx2)
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET AVX2
 #define VECTOR 8
 #define LANES 2
 #include "judge_body.h"
@@ -167,7 +169,7 @@ static float calibrated(float logit, const float *table)
 #undef VECTOR
 #undef LANES
 #define NAME(x) JOIN(x, _avx512)
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+#define TARGET AVX512
 #define VECTOR 16
 #define LANES 8
 #include "judge_body.h"

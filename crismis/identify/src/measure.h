@@ -15,12 +15,12 @@
 
 #if MANY_TARGETS
 #define NAME(x) JOIN(x, _avx2)
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET AVX2
 #include "measure_body.h"
 #undef NAME
 #undef TARGET
 #define NAME(x) JOIN(x, _avx512)
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")))
+#define TARGET AVX512
 #include "measure_body.h"
 #undef NAME
 #undef TARGET
