@@ -25,13 +25,19 @@ _SPREAD = 2
 _ROWS = 256
 _CLIPPED = 5
 _CONTRAST = 20.0
+_BRIGHT = 100.0
+_BIN = 0.05
+_PILED = 50
+_BLED = 30
 
 
 def clipping_level(image, bad, *, n_threads=None):
     """Return the level at which an image is clipped, infinity where none shows.
 
     A level is taken for clipping if five pixels or more share the largest value exactly and
-    it stands far (20 standard deviations) above the median.
+    it stands far (20 standard deviations) above the median. Flat fields blur that value in
+    calibrated images; there it is the level at which bright pixels pile up, provided that some
+    of them line up as charge does that bleeds from saturated stars.
 
     Parameters
     ----------
@@ -61,16 +67,77 @@ def clipping_level(image, bad, *, n_threads=None):
             return np.max(image[rows], where=~bad[rows], initial=-np.inf)
         return image[rows].max()
 
-    tops = run_tasks(largest, stripes, n_threads or default_threads())
-    top = max(tops)
-    candidates = [rows for rows, value in zip(stripes, tops, strict=True) if value == top]
-    if sum(np.count_nonzero(image[rows] == top) for rows in candidates) < _CLIPPED:
-        return np.inf
+    n_threads = n_threads or default_threads()
+    tops = run_tasks(largest, stripes, n_threads)
     sample = _thinned(image)[~_thinned(bad)]
     if sample.size == 0:
         return np.inf
     low, middle = np.percentile(sample, [15.87, 50])
-    return float(top) if top - middle > _CONTRAST * max(middle - low, 1e-30) else np.inf
+    noise = max(middle - low, 1e-30)
+    top = max(tops)
+    if top - middle > _CONTRAST * noise:
+        candidates = [rows for rows, value in zip(stripes, tops, strict=True) if value == top]
+        if sum(np.count_nonzero(image[rows] == top) for rows in candidates) >= _CLIPPED:
+            return float(top)
+
+    def bright(rows):
+        found = image[rows] > np.float32(middle + _BRIGHT * noise)
+        return np.flatnonzero(found & ~bad[rows]) + rows.start * image.shape[1]
+
+    lit = [rows for rows, value in zip(stripes, tops, strict=True) if value > middle]
+    places = run_tasks(bright, lit, n_threads)
+    return _piled_up(image, np.concatenate(places), middle) if places else np.inf
+
+
+def _piled_up(image, places, background):
+    """Level at which bright pixels pile up and bleed, infinity where they do not."""
+    if not _PILED <= places.size <= 0.05 * image.size:
+        return np.inf
+    values = image.reshape(-1)[places].astype(float) - background
+    # The numbers of pixels of stars and hits fall from each level to the next.
+    bins = np.floor(np.log(values) / _BIN).astype(int)
+    first = bins.min() - 10
+    counts = np.bincount(bins - first, minlength=bins.max() - first + 6)
+    near = counts[:-2] + counts[1:-1] + counts[2:]
+    for k in np.argsort(-near, kind="stable"):
+        if near[k] < _PILED:
+            return np.inf
+        if k < 10:
+            continue
+        fainter, brighter = near[k - 10 : k - 4].mean(), counts[k + 5 :].sum()
+        if near[k] > 4 * max(fainter, 1) and brighter < 0.25 * near[k]:
+            break
+    else:
+        return np.inf
+    least = k + counts[k : k + 3].argmax()
+    while counts[least - 1] > 0.1 * counts[k : k + 3].max():
+        least -= 1
+    level = background + np.exp((least + first) * _BIN)
+    saturated = places[values + background >= level]
+    bleeding = any(_bleeds(turned, level, *where) for turned, where in _both_ways(image, saturated))
+    return float(level) if bleeding else np.inf
+
+
+def _both_ways(image, places):
+    """The image with rows and columns of some pixels, and the same turned."""
+    rows, columns = np.divmod(places, image.shape[1])
+    yield image, (rows, columns)
+    yield image.T, (columns, rows)
+
+
+def _bleeds(image, level, rows, columns):
+    """Whether saturated pixels line up along columns, dark ground on both sides."""
+    order = np.lexsort((rows, columns))
+    rows, columns = rows[order], columns[order]
+    breaks = (np.diff(rows) != 1) | (np.diff(columns) != 0)
+    run = np.append(0, np.cumsum(breaks))
+    length = np.bincount(run)
+    inside = (columns >= 3) & (columns < image.shape[1] - 3)
+    rows, columns, run = rows[inside], columns[inside], run[inside]
+    beside = np.maximum(image[rows, columns - 3], image[rows, columns + 3])
+    narrow = np.bincount(run[beside < 0.5 * level], minlength=length.size)
+    bled = (length >= 7) & (length <= image.shape[0] // 2) & (narrow >= 5)
+    return np.count_nonzero(bled) >= 3 and narrow[bled].sum() >= _BLED
 
 
 def saturated_sources(image, saturation):

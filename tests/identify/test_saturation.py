@@ -149,3 +149,52 @@ def test_the_clipping_level_shows_only_where_values_pile_up():
     assert clipping_level(noise, none) == 65535
     masked = noise == 65535
     assert clipping_level(noise, masked) == np.inf
+
+
+def bleeding_stars(seed=5):
+    """Saturated stars, seen through a flat field that the image was divided by."""
+    image, _, rng = field(2.5, (3e2, 3e3), seed=seed)
+    y, x = np.indices(image.shape)
+    for _ in range(8):
+        cy, cx = rng.uniform(30, 226, 2)
+        core = ((y - cy) ** 2 + (x - cx) ** 2) / 3
+        image += 10 ** rng.uniform(5.3, 6.3) / (1 + core) ** 2.5
+    flat = 1 + 0.03 * np.sin(x / 40) + 0.01 * rng.normal(size=image.shape)
+    full = bleed(image, rng)
+    saturated = full >= FULL
+    return (expose(full, rng) / flat).astype(np.float32), saturated
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_bleeding_tells_the_clipping_level_of_a_calibrated_image(turns):
+    image, saturated = bleeding_stars()
+    image = np.ascontiguousarray(np.rot90(image, turns))
+    level = clipping_level(image, np.zeros(image.shape, bool))
+    assert 0.8 * FULL < level < FULL
+    assert (image >= level)[np.rot90(saturated, turns)].mean() > 0.97
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    assert clipping_level(mirrored, np.zeros(image.shape, bool)) == pytest.approx(level)
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_bleeding_in_a_calibrated_image_is_no_hit_but_a_track_is(seed):
+    image, saturated = bleeding_stars(seed)
+    track = np.arange(20)
+    image[200 + track // 3, 5 + track] += 3000
+    ccd = CCDData(image, unit="electron")
+    out = cosmicray_learned(ccd, gain=1.0, readnoise=5.0)
+    assert out.hits[saturated].mean() < 0.005
+    assert out.hits[200 + track // 3, 5 + track].mean() > 0.8
+    assert (out.flags[saturated] & Flag.SATURATED).astype(bool).mean() > 0.97
+
+
+def test_what_is_merely_bright_has_no_clipping_level():
+    rng = np.random.default_rng(2)
+    y, x = np.indices((256, 256))
+    disc = np.where(np.hypot(y - 128, x - 120) < 60, 20000.0, 50.0)
+    trace = 50 + 20000 * np.exp(-((x - 90 - y / 60) ** 2) / 4)
+    lines = 50 + 20000 * np.exp(-((x % 40 - 20) ** 2) / 3) * (abs(y - 128) < 90)
+    stars, _, _ = field(2.0, (1e3, 5e4))
+    for scene in (disc, trace, lines, stars):
+        image = expose(scene, rng)
+        assert clipping_level(image, np.zeros(image.shape, bool)) == np.inf
