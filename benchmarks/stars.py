@@ -8,7 +8,8 @@ those that are hit, against the image without hits. Real scenes: the fraction of
 that is flagged. Their own hits are in it, the same for every method, so that what counts is the
 difference. A source pixel is one where the median of 3 x 3 pixels, which hardly any hit
 survives, exceeds the background by 10 sigma; in crowded WFPC2 frames, where no median helps,
-it is the core of a star that is found on all sides of its peak.
+it is the core of a star that is found on all sides of its peak. Saturated stars of WFPC2 are
+groups of 20 pixels or more above the end of its converter, bleeding included.
 
 Every method runs at its defaults, with the same gain and read noise. Where these are unknown,
 L.A.Cosmic and deepCR are given the nominal ones and crismis none.
@@ -27,12 +28,15 @@ import numpy as np
 import peers
 import scenes
 from astropy.io import fits
-from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, minimum_filter
+from scipy.ndimage import gaussian_filter, label, maximum_filter, median_filter, minimum_filter
 from tables import write_table
 
 FWHMS = (1.2, 1.5, 1.8, 2.2, 2.5, 3.5, 5.0)
 GOALS = {1.2: 0.01} | dict.fromkeys(FWHMS[1:], 0.001)
 BIAS_GOAL = 0.001
+SATURATED = 3400.0
+"""Data numbers of WFPC2 above which the converter, 4095 less the bias, is near its end."""
+BLED = 20
 
 
 def methods(options):
@@ -160,6 +164,7 @@ def real_scenes():
         truth = np.where(good, 0, 2)
         frame = peers.Frame(f"WFPC2 chip {chip + 1}", "star cores", data, truth, 7.0, 5.2, "adu")
         yield frame, star_cores(data) & good
+        yield replace(frame, group="saturated stars"), bleeding(data)
     path = folder / "ingest" / "fits" / "NEOS_SCI_2024239174545_cord.fits"
     data = np.array(fits.getdata(path), dtype=np.float32)
     frame = peers.Frame(
@@ -202,6 +207,16 @@ def star_cores(data):
     peak = (data == maximum_filter(data, 3)) & (excess > 30 * sigma)
     raised = minimum_filter(gaussian_filter(excess, 0.3), 3) > 0.03 * excess
     return peak & raised
+
+
+def bleeding(data):
+    """Return groups of saturated pixels of WFPC2, away from the shadow of its pyramid."""
+    labels, _ = label(data > SATURATED, np.ones((3, 3)))
+    count = np.bincount(labels.ravel())
+    count[0] = 0
+    found = count[labels] >= BLED
+    found[:60] = found[:, :60] = False
+    return found
 
 
 def report(row):
