@@ -137,11 +137,13 @@ def touched_rows(options):
 
 def real_rows(options):
     """Yield a row per real scene and method."""
-    for frame, source in real_scenes():
+    for frame, sources in real_scenes():
         for name, method in methods(options).items():
             hits, _ = method(frame)
-            usable = frame.truth < 2
-            yield _row(frame, name, hits[source].mean(), source.sum(), hits[usable].mean())
+            everywhere = hits[frame.truth < 2].mean()
+            for group, pixels in sources.items():
+                kind = replace(frame, group=group)
+                yield _row(kind, name, hits[pixels].mean(), pixels.sum(), everywhere)
 
 
 def _row(frame, method, fraction, count, everywhere):
@@ -156,21 +158,20 @@ def _row(frame, method, fraction, count, everywhere):
 
 
 def real_scenes():
-    """Yield real frames and their source pixels."""
+    """Yield real frames and their source pixels, by kind of source."""
     folder = fields.data_folder()
     for chip in range(4):
         scene = scenes.Scene("hst/u40x010hm_c0f.fits", "", 7.0, 5.2, chip)
         data, good = scenes.read_scene(scene)
         truth = np.where(good, 0, 2)
         frame = peers.Frame(f"WFPC2 chip {chip + 1}", "star cores", data, truth, 7.0, 5.2, "adu")
-        yield frame, star_cores(data) & good
-        yield replace(frame, group="saturated stars"), bleeding(data)
+        yield frame, {"star cores": star_cores(data) & good, "saturated stars": bleeding(data)}
     path = folder / "ingest" / "fits" / "NEOS_SCI_2024239174545_cord.fits"
     data = np.array(fits.getdata(path), dtype=np.float32)
     frame = peers.Frame(
         "NEOSSat", "star trails", data, np.zeros(data.shape), 1.1, 13.5, "adu", known=False
     )
-    yield frame, source_pixels(data)
+    yield frame, {frame.group: source_pixels(data)}
     for name, group in (
         ("lorri", "planets"),
         ("onc", "planets"),
@@ -185,10 +186,10 @@ def real_scenes():
         frame = peers.Frame(
             name, group, data, truth, scene.gain, scene.readnoise, "adu", known=False
         )
-        yield frame, source_pixels(data) & good
+        yield frame, {group: source_pixels(data) & good}
     for frame in accuracy.truth_frames():
         group = "emission lines" if frame.group == "STIS spectra" else "stars from the ground"
-        yield replace(frame, group=group), source_pixels(frame.data) & (frame.truth == 0)
+        yield frame, {group: source_pixels(frame.data) & (frame.truth == 0)}
 
 
 def source_pixels(data):

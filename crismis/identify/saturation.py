@@ -26,9 +26,16 @@ _ROWS = 256
 _CLIPPED = 5
 _CONTRAST = 20.0
 _BRIGHT = 100.0
+"""Standard deviations above the median from which on levels are compared."""
+
 _BIN = 0.05
+"""Width of a level, as a natural logarithm of the light above the median."""
+
 _PILED = 50
+"""Pixels that make a pile, at least."""
+
 _BLED = 30
+"""Pixels that line up as bleeding does, at least."""
 
 
 def clipping_level(image, bad, *, n_threads=None):
@@ -80,53 +87,56 @@ def clipping_level(image, bad, *, n_threads=None):
         if sum(np.count_nonzero(image[rows] == top) for rows in candidates) >= _CLIPPED:
             return float(top)
 
+    least = np.float32(middle + _BRIGHT * noise)
+
     def bright(rows):
-        found = image[rows] > np.float32(middle + _BRIGHT * noise)
-        return np.flatnonzero(found & ~bad[rows]) + rows.start * image.shape[1]
+        places = np.flatnonzero(image[rows] > least)
+        return places[~bad[rows].reshape(-1)[places]] + rows.start * image.shape[1]
 
-    lit = [rows for rows, value in zip(stripes, tops, strict=True) if value > middle]
-    places = run_tasks(bright, lit, n_threads)
-    return _piled_up(image, np.concatenate(places), middle) if places else np.inf
-
-
-def _piled_up(image, places, background):
-    """Level at which bright pixels pile up and bleed, infinity where they do not."""
+    lit = [rows for rows, value in zip(stripes, tops, strict=True) if value > least]
+    if not lit:
+        return np.inf
+    places = np.concatenate(run_tasks(bright, lit, n_threads))
     if not _PILED <= places.size <= 0.05 * image.size:
         return np.inf
-    values = image.reshape(-1)[places].astype(float) - background
-    # The numbers of pixels of stars and hits fall from each level to the next.
+    values = image.reshape(-1)[places].astype(float)
+    level = middle + _pile(values - middle)
+    rows, columns = np.divmod(places[values >= level], image.shape[1])
+    bleeding = _bleeds(image, level, rows, columns) or _bleeds(image.T, level, columns, rows)
+    return float(level) if bleeding else np.inf
+
+
+def _pile(values):
+    """Lower end of the highest pile of values, infinity where there is none.
+
+    The numbers of pixels of stars and hits fall from each level to the next. Three levels are a
+    pile if they hold four times as many as fainter ones do, and four times as many as lie above.
+    """
     bins = np.floor(np.log(values) / _BIN).astype(int)
     first = bins.min() - 10
     counts = np.bincount(bins - first, minlength=bins.max() - first + 6)
     near = counts[:-2] + counts[1:-1] + counts[2:]
-    for k in np.argsort(-near, kind="stable"):
-        if near[k] < _PILED:
-            return np.inf
-        if k < 10:
-            continue
-        fainter, brighter = near[k - 10 : k - 4].mean(), counts[k + 5 :].sum()
-        if near[k] > 4 * max(fainter, 1) and brighter < 0.25 * near[k]:
-            break
-    else:
+    piles = [
+        k
+        for k in np.flatnonzero(near >= _PILED)
+        if k >= 10
+        and near[k] > 4 * max(near[k - 10 : k - 4].mean(), 1)
+        and near[k] > 4 * counts[k + 5 :].sum()
+    ]
+    if not piles:
         return np.inf
-    least = k + counts[k : k + 3].argmax()
-    while counts[least - 1] > 0.1 * counts[k : k + 3].max():
-        least -= 1
-    level = background + np.exp((least + first) * _BIN)
-    saturated = places[values + background >= level]
-    bleeding = any(_bleeds(turned, level, *where) for turned, where in _both_ways(image, saturated))
-    return float(level) if bleeding else np.inf
-
-
-def _both_ways(image, places):
-    """The image with rows and columns of some pixels, and the same turned."""
-    rows, columns = np.divmod(places, image.shape[1])
-    yield image, (rows, columns)
-    yield image.T, (columns, rows)
+    highest = max(piles, key=lambda k: near[k])
+    pile = counts[highest : highest + 3]
+    low = highest + pile.argmax()
+    while counts[low - 1] > 0.1 * pile.max():
+        low -= 1
+    return np.exp((low + first) * _BIN)
 
 
 def _bleeds(image, level, rows, columns):
     """Whether saturated pixels line up along columns, dark ground on both sides."""
+    if not rows.size:
+        return False
     order = np.lexsort((rows, columns))
     rows, columns = rows[order], columns[order]
     breaks = (np.diff(rows) != 1) | (np.diff(columns) != 0)
