@@ -9,7 +9,7 @@ from libc.stdlib cimport free
 __all__ = ["Image", "Network", "best_target", "box_statistics"]
 
 cdef extern from "measure.h" nogil:
-    const float NOTHING
+    const float NOTHING, HOPELESS
     int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
 
     ctypedef struct image_t:
@@ -57,6 +57,7 @@ cdef extern from "measure.h" nogil:
                     const float *, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
                  float *, float *, float *, int)
+    void depth_row(const image_t *, int64_t, int64_t, float *, int)
     int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
                         int64_t, float *, int64_t *)
 
@@ -68,6 +69,7 @@ INPUTS_FIRST = N_FIRST
 INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
+LEAST_REFINED = HOPELESS
 
 
 def best_target():
@@ -113,6 +115,18 @@ cdef class Image:
     def shape(self):
         """Rows and columns."""
         return self.c.rows, self.c.columns
+
+    def depths(self, float[:, ::1] depth, int64_t first, int64_t last, int64_t skip):
+        """Fill rows ``first`` to ``last`` of the mesh of the S/N below which a tenth lies.
+
+        One of ``skip`` pixels is looked at.
+        """
+        if (depth.shape[0], depth.shape[1]) != (self.c.mesh_rows, self.c.mesh_columns):
+            raise ValueError("a mesh of another shape than that of the noise")
+        cdef int64_t i
+        with nogil:
+            for i in range(first, last):
+                depth_row(&self.c, i, skip, &depth[i, 0], self.target)
 
     def planes(self, int64_t row, int64_t column, int64_t rows, int64_t columns):
         """Return S/N, its asinh and the 5 x 5 means of that, with a border of `REACH`."""

@@ -15,6 +15,8 @@ __all__ = ["CONDITIONS", "Scene", "measure_scene"]
 TILE = 256
 SAMPLED_TILES = 64
 _LEAST_AREA = 128 * 128  # fewer pixels do not tell how crowded a detector is
+_NORMAL_TENTH = 1.2816  # sigmas that a tenth of a normal distribution lies below its middle
+_DEEPEST = -2.5  # a tenth of a box below this S/N is no noise
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
 CONDITIONS = 12 + 3 * (len(_EDGES) + 1)
 
@@ -130,15 +132,14 @@ def measure_scene(
         mesh = np.ascontiguousarray(_smooth(_whole(level)), dtype=np.float32)
     else:
         mesh = np.ascontiguousarray(background, dtype=np.float32)
-    inverse = np.ascontiguousarray(1 / ndimage.median_filter(sigma, 3, mode="nearest"))
-    image = _kernels.Image(
-        electrons,
-        bad.view(np.uint8),
-        mesh,
-        inverse.astype(np.float32),
-        sigma_electrons,
-        background is not None,
-    )
+    inverse = 1 / ndimage.median_filter(sigma, 3, mode="nearest")
+    inverse = np.ascontiguousarray(inverse, dtype=np.float32)
+
+    def image_above(mesh, inverse):
+        known = background is not None
+        return _kernels.Image(electrons, bad.view(np.uint8), mesh, inverse, sigma_electrons, known)
+
+    image = image_above(mesh, inverse)
     chosen = tiles(electrons.shape)
     if len(chosen) > SAMPLED_TILES:
         chosen = [chosen[i * len(chosen) // SAMPLED_TILES] for i in range(SAMPLED_TILES)]
@@ -152,7 +153,34 @@ def measure_scene(
     area = max(sum(t[2] * t[3] for t in chosen), _LEAST_AREA)
     ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
     conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
+    if background is None:
+        structured = _depth(image, mesh.shape, 8, n_threads) < _DEEPEST
+        if structured.any():
+            finer = _doubled(mesh), _doubled(inverse)
+            depth = _depth(image_above(*finer), finer[0].shape, 1, n_threads)
+            image = image_above(_follow_darkness(*finer, depth, structured), finer[1])
     return Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
+
+
+def _depth(image, mesh, skip, n_threads):
+    """S/N below which a tenth of each box lies, as one of ``skip`` pixels shows."""
+    depth = np.empty(mesh, dtype=np.float32)
+    run_tasks(lambda row: image.depths(depth, row, row + 1, skip), range(mesh[0]), n_threads)
+    return depth
+
+
+def _doubled(mesh):
+    """Twice as many boxes along either axis."""
+    return ndimage.zoom(mesh, 2, order=1, mode="nearest", grid_mode=True)
+
+
+def _follow_darkness(mesh, inverse_sigma, depth, structured):
+    """Let the background follow the dark parts of a structured scene, such as shadows.
+
+    There hits, too, would be below the background, and so out of the screen's sight.
+    """
+    lower = np.where(np.kron(structured, np.ones((2, 2), bool)), depth + _NORMAL_TENTH, 0)
+    return mesh + np.nan_to_num(lower) / inverse_sigma
 
 
 def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):

@@ -70,6 +70,9 @@ class IdentifyConfig:
     first_cut : float, optional
         Logit above which the first stage passes candidates on; by default such that 99.95 %
         of the hits pass which the large network believes in.
+    final_cut : float, optional
+        The same in the finished model, by default ``first_cut``. A lower one finds more hits on
+        rough ground; refinements that learn from the clear cases in between, too, get worse.
     start : str
         Model file whose first judgement to continue from instead of random weights.
     footprints : str
@@ -144,6 +147,7 @@ class IdentifyConfig:
     rate: float = 2e-3
     refine_rate: float = 2e-3
     first_cut: float | None = None
+    final_cut: float | None = None
     start: str = ""
     footprints: str = ""
     pairs: list = field(default_factory=list)
@@ -482,7 +486,8 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     for k, again in enumerate(refine):
         arrays |= {f"refine{k}_{name}": v for name, v in again.items()}
     arrays["table"] = table
-    card = _card(config, cut, fraction, logits, held_out)
+    final = cut if config.final_cut is None else config.final_cut
+    card = _card(config, final, fraction, logits, held_out)
     log(json.dumps(card["metrics"]))
     save_model(output, arrays, card)
     return card

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from crismis.detectors import Detector
+from crismis.identify import _kernels
 from crismis.identify.judge import choose_model, load_judge
 from crismis.identify.sampling import CONDITIONS, measure_scene
 
@@ -72,6 +73,46 @@ def test_a_given_width_changes_the_description(sky):
     sharp = measure_scene(image, bad, 1.0, 5.0, psf_fwhm=1.2).conditions
     assert wide.shape == (CONDITIONS,)
     assert not np.allclose(wide, sharp)
+
+
+def snr_of(image):
+    reach = _kernels.REACH
+    return scene_of(image).image.planes(0, 0, *image.shape)[0][reach:-reach, reach:-reach]
+
+
+def test_hardly_any_of_a_structured_scene_lies_below_its_background(sky):
+    rows, columns = np.mgrid[:512, :640]
+    ridges = 900 * (1 + np.sin(rows / 3 + columns / 5))
+    assert np.mean(snr_of(sky + ridges) < -3.5) < 0.1
+    limb = 4000.0 * (np.hypot(rows - 250, columns - 330) < 200)
+    assert np.mean(snr_of(sky + limb) < -3.5) < 0.02
+
+
+def test_the_screen_sees_hits_in_shadow(sky):
+    rows, columns = np.mgrid[:512, :640]
+    image = sky + 900 * (1 + np.sin(rows / 3 + columns / 5))
+    dark = np.argwhere(np.sin(rows / 3 + columns / 5) < -0.9)[::500]
+    image[tuple(dark.T)] += 200
+    floor = load_judge("space").card["screen"]["floor_snr"]
+    assert np.mean(snr_of(image)[tuple(dark.T)] > floor) > 0.99
+
+
+def test_stars_noise_and_dead_lines_do_not_lower_the_background(sky):
+    rng = np.random.default_rng(3)
+    sky[::29, ::31] += 10 ** rng.uniform(2, 4, sky[::29, ::31].shape)
+    before = np.median(snr_of(sky))
+    sky[:, 100], sky[300] = 0, 0
+    assert np.median(snr_of(sky)) == pytest.approx(before, abs=0.01)
+    assert before == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 100), (5, 5), (47, 47), (33, 500)])
+def test_the_share_below_is_found_in_boxes_of_any_size(shape):
+    image = np.random.default_rng(4).normal(0, 100, shape).astype(np.float32)
+    image[0, :] = np.nan
+    bad = np.isnan(image)
+    scene = measure_scene(np.nan_to_num(image), bad, 1.0, 1.0)
+    assert np.isfinite(scene.image.planes(0, 0, *shape)).all()
 
 
 @pytest.mark.parametrize("name", ["space", "spectroscopy", "ground"])

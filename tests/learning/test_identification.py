@@ -141,6 +141,17 @@ def test_a_model_can_start_from_another(trained, tmp_path):
     np.testing.assert_allclose(second["weights1"], first["weights1"], atol=0.02)
 
 
+def test_the_finished_model_may_pass_more_than_its_refinements_learned_from(trained, tmp_path):
+    first, final = (
+        train_identify(replace(SMALL, first_cut=-2.0, **more), tmp_path / f"{k}.crm", n_threads=1)
+        for k, more in enumerate([{}, {"final_cut": -8.0}])
+    )
+    assert [card["screen"]["first_cut"] for card in (first, final)] == [-2.0, -8.0]
+    one, two = (load_model(tmp_path / f"{k}.crm")[0] for k in range(2))
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, rtol=1e-3, atol=1e-4)
+
+
 def test_unknown_keys_of_a_configuration_are_named(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("[identify]\nfeilds = 3\n")

@@ -40,6 +40,18 @@ static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t
         box_row_any(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
 }
 
+static void depth_row(const image_t *im, int64_t box, int64_t skip, float *depth, int target)
+{
+#if MANY_TARGETS
+    if (target == 2)
+        depth_row_avx512(im, box, skip, depth);
+    else if (target == 1)
+        depth_row_avx2(im, box, skip, depth);
+    else
+#endif
+        depth_row_any(im, box, skip, depth);
+}
+
 #define N_COUNTS 8
 
 /* Whether a pixel stands alone: no neighbour rises above the noise. */

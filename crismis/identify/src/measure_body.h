@@ -114,3 +114,49 @@ TARGET static void NAME(box_row)(const float *data, const uint8_t *bad, int64_t 
         core[m] = NAME(middle_mean)(steps, key, d, 0.0, 0.4) / (0.2562f * 2.4494897f);
     }
 }
+
+/* S/N below which a tenth of each box of one mesh row lies, as one of `skip` pixels shows; NaN of
+   fewer than 16. */
+TARGET static void NAME(depth_row)(const image_t *im, int64_t box, int64_t skip, float *depth)
+{
+    float values[BOX_SAMPLES], fraction[BOX_SAMPLES];
+    int32_t key[BOX_SAMPLES], low[BOX_SAMPLES];
+    int64_t top = box * im->rows / im->mesh_rows, bottom = (box + 1) * im->rows / im->mesh_rows;
+    int64_t below = im->mesh_rows > 1 ? im->mesh_columns : 0, right = im->mesh_columns > 1;
+    for (int64_t m = 0; m < im->mesh_columns; m++) {
+        int64_t first = m * im->columns / im->mesh_columns;
+        int64_t last = (m + 1) * im->columns / im->mesh_columns;
+        int64_t height = bottom - top, width = last - first, n = 0;
+        while (height * ((width + skip - 1) / skip) > BOX_SAMPLES) skip++;
+        for (int64_t x = 0; x < width; x++) {
+            int64_t mx;
+            mesh_weights(first + x, im->columns, im->mesh_columns, &mx, fraction + x);
+            low[x] = (int32_t)mx;
+        }
+        for (int64_t y = top; y < bottom; y++) {
+            int64_t my;
+            float fy;
+            mesh_weights(y, im->rows, im->mesh_rows, &my, &fy);
+            const float *background = im->background + my * im->mesh_columns;
+            const float *inverse = im->inverse_sigma + my * im->mesh_columns;
+            const float *data = im->electrons + y * im->columns + first;
+            const uint8_t *bad = im->bad + y * im->columns + first;
+            /* Along diagonals, so that no row or column counts for more than its share. */
+            for (int64_t x = y % skip; x < width; x += skip) {
+                if (bad[x]) continue;
+                const float *b = background + low[x], *s = inverse + low[x];
+                float b0 = b[0] + fy * (b[below] - b[0]);
+                float b1 = b[right] + fy * (b[below + right] - b[right]);
+                float s0 = s[0] + fy * (s[below] - s[0]);
+                float s1 = s[right] + fy * (s[below + right] - s[right]);
+                values[n++] =
+                    (data[x] - b0 - fraction[x] * (b1 - b0)) * (s0 + fraction[x] * (s1 - s0));
+            }
+        }
+        depth[m] = NAN;
+        if (n < 16) continue;
+        NAME(keys)(values, n, key);
+        int32_t found = NAME(kth)(key, n, n / 10), bits = found < 0 ? found ^ 0x7fffffff : found;
+        memcpy(depth + m, &bits, sizeof bits);
+    }
+}
