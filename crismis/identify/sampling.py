@@ -15,6 +15,7 @@ __all__ = ["CONDITIONS", "Scene", "measure_scene"]
 TILE = 256
 SAMPLED_TILES = 64
 _LEAST_AREA = 128 * 128  # fewer pixels do not tell how crowded a detector is
+_LEAST_EDGE = 32  # good pixels that tell whether an outermost line is brighter
 _NORMAL_TENTH = 1.2816  # sigmas that a tenth of a normal distribution lies below its middle
 _DEEPEST = -2.5  # a tenth of a box below this S/N is no noise
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
@@ -129,6 +130,7 @@ def measure_scene(
     sigma_electrons = typical * per_electron if np.isfinite(per_electron) else 8.0
     sigma_electrons = max(sigma_electrons, 0.05)
     if background is None:
+        electrons = _level_edges(electrons, bad, typical)
         mesh = np.ascontiguousarray(_smooth(_whole(level)), dtype=np.float32)
     else:
         mesh = np.ascontiguousarray(background, dtype=np.float32)
@@ -160,6 +162,23 @@ def measure_scene(
             depth = _depth(image_above(*finer), finer[0].shape, 1, n_threads)
             image = image_above(_follow_darkness(*finer, depth, structured), finer[1])
     return Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
+
+
+def _level_edges(electrons, bad, sigma):
+    """Lower outermost lines that are brighter than the next ones all along, as in many cameras."""
+    levelled = electrons
+    for turn in range(4):
+        lines, bad_lines = np.rot90(electrons, turn)[:3], np.rot90(bad, turn)[:3]
+        if len(lines) < 3 or np.count_nonzero(good := ~bad_lines.any(axis=0)) < _LEAST_EDGE:
+            continue
+        bend = lines[0] - 2 * lines[1] + lines[2]
+        excess = lines[0] - lines[1]
+        if np.median(bend[good]) > 2 * sigma and np.median(excess[good]) > 2 * sigma:
+            if levelled is electrons:
+                levelled = electrons.copy()
+            excess[~good] = np.median(excess[good])
+            np.rot90(levelled, turn)[0] -= ndimage.median_filter(excess, 17, mode="nearest")
+    return levelled
 
 
 def _depth(image, mesh, skip, n_threads):

@@ -7,7 +7,7 @@ import pytest
 from crismis.detectors import Detector
 from crismis.identify import _kernels
 from crismis.identify.judge import choose_model, load_judge
-from crismis.identify.sampling import CONDITIONS, measure_scene
+from crismis.identify.sampling import CONDITIONS, _level_edges, measure_scene
 
 
 def scene_of(image):
@@ -104,6 +104,30 @@ def test_stars_noise_and_dead_lines_do_not_lower_the_background(sky):
     sky[:, 100], sky[300] = 0, 0
     assert np.median(snr_of(sky)) == pytest.approx(before, abs=0.01)
     assert before == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_bright_outermost_line_is_levelled_and_its_hits_stand_out(sky, turn):
+    image = np.rot90(sky, turn).copy()
+    width = image.shape[1]
+    image[0] += np.linspace(150, 300, width)
+    image[0, 100:103] += 400
+    before = image.copy()
+    snr = snr_of(image)
+    np.testing.assert_array_equal(image, before)
+    assert np.median(snr[0]) == pytest.approx(0, abs=0.3)
+    assert np.std(np.delete(snr[0], slice(98, 105))) < 2
+    assert (snr[0, 100:103] > 20).all()
+
+
+def test_slopes_faint_dark_and_short_edges_are_left_as_they_are(sky):
+    slope = sky + 30.0 * np.arange(512)[::-1, None]
+    faint, dark, short = sky.copy(), sky.copy(), sky[:, :20].copy()
+    faint[0] += 5
+    dark[0] -= 500
+    short[0] += 500
+    for image in (sky, slope, faint, dark, short):
+        assert _level_edges(image, np.zeros(image.shape, bool), 9.0) is image
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 100), (5, 5), (47, 47), (33, 500)])
