@@ -57,7 +57,7 @@ cdef extern from "measure.h" nogil:
                     const float *, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
                  float *, float *, float *, int)
-    void depth_row(const image_t *, int64_t, int64_t, float *, int)
+    void depth_row(const image_t *, int64_t, int64_t, int64_t, float *, int)
     int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
                         int64_t, float *, int64_t *)
 
@@ -116,17 +116,18 @@ cdef class Image:
         """Rows and columns."""
         return self.c.rows, self.c.columns
 
-    def depths(self, float[:, ::1] depth, int64_t first, int64_t last, int64_t skip):
-        """Fill rows ``first`` to ``last`` of the mesh of the S/N below which a tenth lies.
+    def depths(self, float[:, ::1] depth, int64_t first, int64_t last, int64_t skip,
+               int64_t share):
+        """Fill rows ``first`` to ``last`` of the mesh of the S/N below which a share lies.
 
-        One of ``skip`` pixels is looked at.
+        One of ``skip`` pixels is looked at; the share is in percent.
         """
         if (depth.shape[0], depth.shape[1]) != (self.c.mesh_rows, self.c.mesh_columns):
             raise ValueError("a mesh of another shape than that of the noise")
         cdef int64_t i
         with nogil:
             for i in range(first, last):
-                depth_row(&self.c, i, skip, &depth[i, 0], self.target)
+                depth_row(&self.c, i, skip, share, &depth[i, 0], self.target)
 
     def planes(self, int64_t row, int64_t column, int64_t rows, int64_t columns):
         """Return S/N, its asinh and the 5 x 5 means of that, with a border of `REACH`."""

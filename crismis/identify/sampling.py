@@ -17,7 +17,8 @@ SAMPLED_TILES = 64
 _LEAST_AREA = 128 * 128  # fewer pixels do not tell how crowded a detector is
 _LEAST_EDGE = 32  # good pixels that tell whether an outermost line is brighter
 _NORMAL_TENTH = 1.2816  # sigmas that a tenth of a normal distribution lies below its middle
-_DEEPEST = -2.5  # a tenth of a box below this S/N is no noise
+_NORMAL_SPREAD = 1.2  # sigmas, twice those between a tenth and a quarter of a normal distribution
+_DEEPEST = -2.5, -2.0  # a tenth and a quarter of a box below such S/N are no noise
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
 CONDITIONS = 12 + 3 * (len(_EDGES) + 1)
 
@@ -156,10 +157,10 @@ def measure_scene(
     ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
     conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
     if background is None:
-        structured = _depth(image, mesh.shape, 8, n_threads) < _DEEPEST
+        structured = _structured(image, mesh.shape, n_threads)
         if structured.any():
             finer = _doubled(mesh), _doubled(inverse)
-            depth = _depth(image_above(*finer), finer[0].shape, 1, n_threads)
+            depth = _depth(image_above(*finer), finer[0].shape, 1, 10, n_threads)
             image = image_above(_follow_darkness(*finer, depth, structured), finer[1])
     return Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
 
@@ -181,10 +182,20 @@ def _level_edges(electrons, bad, sigma):
     return levelled
 
 
-def _depth(image, mesh, skip, n_threads):
-    """S/N below which a tenth of each box lies, as one of ``skip`` pixels shows."""
+def _structured(image, mesh, n_threads):
+    """In which boxes much lies below the level, and not all equally deep as beside a stop."""
+    tenth = _depth(image, mesh, 8, 10, n_threads)
+    if not (tenth < _DEEPEST[0]).any():
+        return np.zeros(mesh, bool)
+    quarter = _depth(image, mesh, 8, 25, n_threads)
+    deep = (tenth < _DEEPEST[0]) & (quarter < _DEEPEST[1])
+    return deep & (quarter - tenth > _NORMAL_SPREAD)
+
+
+def _depth(image, mesh, skip, share, n_threads):
+    """S/N below which a share (percent) of each box lies, as one of ``skip`` pixels shows."""
     depth = np.empty(mesh, dtype=np.float32)
-    run_tasks(lambda row: image.depths(depth, row, row + 1, skip), range(mesh[0]), n_threads)
+    run_tasks(lambda row: image.depths(depth, row, row + 1, skip, share), range(mesh[0]), n_threads)
     return depth
 
 

@@ -84,8 +84,14 @@ def test_hardly_any_of_a_structured_scene_lies_below_its_background(sky):
     rows, columns = np.mgrid[:512, :640]
     ridges = 900 * (1 + np.sin(rows / 3 + columns / 5))
     assert np.mean(snr_of(sky + ridges) < -3.5) < 0.1
-    limb = 4000.0 * (np.hypot(rows - 250, columns - 330) < 200)
-    assert np.mean(snr_of(sky + limb) < -3.5) < 0.02
+
+
+@pytest.mark.parametrize("width", range(2, 13, 2))
+def test_the_level_beside_a_narrow_stop_stays_that_of_the_sky(sky, width):
+    image = sky + 300
+    image[:, -width:] = np.random.default_rng(5).normal(0, 5, (512, width))
+    lit = snr_of(image)[:, : -width - 1]
+    assert np.percentile(lit, 99.99) < 6
 
 
 def test_the_screen_sees_hits_in_shadow(sky):

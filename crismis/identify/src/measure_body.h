@@ -115,9 +115,10 @@ TARGET static void NAME(box_row)(const float *data, const uint8_t *bad, int64_t 
     }
 }
 
-/* S/N below which a tenth of each box of one mesh row lies, as one of `skip` pixels shows; NaN of
-   fewer than 16. */
-TARGET static void NAME(depth_row)(const image_t *im, int64_t box, int64_t skip, float *depth)
+/* S/N below which a share (percent) of each box of one mesh row lies, as one of `skip` pixels
+   shows; NaN of fewer than 16. */
+TARGET static void NAME(depth_row)(const image_t *im, int64_t box, int64_t skip, int64_t share,
+                                   float *depth)
 {
     float values[BOX_SAMPLES], fraction[BOX_SAMPLES];
     int32_t key[BOX_SAMPLES], low[BOX_SAMPLES];
@@ -156,7 +157,7 @@ TARGET static void NAME(depth_row)(const image_t *im, int64_t box, int64_t skip,
         depth[m] = NAN;
         if (n < 16) continue;
         NAME(keys)(values, n, key);
-        int32_t found = NAME(kth)(key, n, n / 10), bits = found < 0 ? found ^ 0x7fffffff : found;
+        int32_t found = NAME(kth)(key, n, n * share / 100), bits = found < 0 ? found ^ 0x7fffffff : found;
         memcpy(depth + m, &bits, sizeof bits);
     }
 }
