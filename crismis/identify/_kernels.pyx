@@ -9,7 +9,7 @@ from libc.stdlib cimport free
 __all__ = ["Image", "Network", "best_target", "box_statistics"]
 
 cdef extern from "measure.h" nogil:
-    const float NOTHING, HOPELESS
+    const float NOTHING
     int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
 
     ctypedef struct image_t:
@@ -69,7 +69,6 @@ INPUTS_FIRST = N_FIRST
 INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
-LEAST_REFINED = HOPELESS
 
 
 def best_target():

@@ -157,7 +157,8 @@ TARGET static void NAME(depth_row)(const image_t *im, int64_t box, int64_t skip,
         depth[m] = NAN;
         if (n < 16) continue;
         NAME(keys)(values, n, key);
-        int32_t found = NAME(kth)(key, n, n * share / 100), bits = found < 0 ? found ^ 0x7fffffff : found;
+        int32_t found = NAME(kth)(key, n, n * share / 100);
+        int32_t bits = found < 0 ? found ^ 0x7fffffff : found;
         memcpy(depth + m, &bits, sizeof bits);
     }
 }
