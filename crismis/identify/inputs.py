@@ -14,7 +14,7 @@ from ..detectors import Detector, get_detector
 from ..headers import Facts
 from .masks import dilate
 
-__all__ = ["Frame", "finish", "prepare"]
+__all__ = ["Frame", "finish", "image_data", "judged_data", "prepare"]
 
 EDGE_REACH = 7
 """Half-width in pixels of the neighbourhood that a judge looks at; nearer to an edge it is cut."""
@@ -31,7 +31,7 @@ class Frame:
         the caller's own array); in data units where ``gain`` is NaN. Values at bad pixels
         are left as they came.
     bad : ndarray of bool
-        Masked, NaN and infinite pixels.
+        Masked, NaN and infinite pixels, but for the hits of earlier runs.
     gain : float
         Electrons per data unit (exposure time included for rates); NaN when unknown.
     readnoise : float
@@ -48,6 +48,8 @@ class Frame:
         Unit of the input.
     model : dict or None
         Card of the model that judged the frame.
+    earlier : ndarray of bool or None
+        Hits of earlier runs; ``electrons`` has them as they were before repair.
 
     Examples
     --------
@@ -72,11 +74,16 @@ class Frame:
     exposure_time: float = np.nan
     unit: u.UnitBase | None = None
     model: dict | None = None
+    earlier: np.ndarray | None = None
 
     @property
     def scale(self):
         """Factor from data units to the scale of ``electrons``."""
         return 1.0 if np.isnan(self.gain) else self.gain
+
+    def unusable(self, hits):
+        """Return which pixels must not lend their values to repair, besides the hits."""
+        return self.bad if self.earlier is None else self.bad | (self.earlier & ~hits)
 
 
 def prepare(
@@ -97,7 +104,9 @@ def prepare(
     Parameters
     ----------
     image : `~astropy.nddata.NDData`, `~astropy.units.Quantity` or ndarray
-        A two-dimensional image of real numbers; never modified.
+        A two-dimensional image of real numbers; never modified. Of a `crismis.CosmicRayCCDData`
+        the hits of earlier runs are taken as they were before repair, so that a step that is run
+        again finds what it found.
     gain : float, `~astropy.units.Quantity`, str or `~ccdproc.Keyword`, optional
         Electrons per data unit if a plain number, or the header keyword that holds it.
         By default the header or the detector tells, and data in electrons need none.
@@ -136,7 +145,7 @@ def prepare(
     >>> float(frame.electrons[0, 0]), frame.readnoise
     (100.0, 4.0)
     """
-    data = image_data(image)
+    data = judged_data(image)
     unit, meta = _unit(image), getattr(image, "meta", None)
     facts = None if meta is None else Facts.from_header(meta)
     detector = _find_detector(image, detector)
@@ -162,7 +171,8 @@ def prepare(
         unit=unit,
     )
     frame.electrons = _scaled(data, frame.scale)
-    frame.bad = _bad(frame.electrons, image, mask)
+    frame.earlier = _earlier_hits(image)
+    frame.bad = _bad(frame.electrons, image, mask, frame.earlier)
     frame.saturation = _saturation(saturation, frame)
     frame.background = _plane("background", background, frame, 1)
     frame.variance = _plane("variance", variance, frame, 2)
@@ -237,7 +247,7 @@ def finish(
     )
     if isinstance(image, CosmicRayCCDData):
         _keep_earlier(image, out)
-    if cleaned is not None:
+    if cleaned is not None or getattr(image, "replaced", None) is not None:
         out.replaced = _replaced(image, out, frame.scale if gain_apply else 1.0)
     return out
 
@@ -263,6 +273,17 @@ def image_data(image):
     if data.size == 0:
         raise ValueError(f"the image is empty (shape {data.shape})")
     return data
+
+
+def judged_data(image):
+    """Return the same, with hits as they were before an earlier run repaired them."""
+    data = image_data(image)
+    return image.original if isinstance(image, CosmicRayCCDData) else data
+
+
+def _earlier_hits(image):
+    known = isinstance(image, CosmicRayCCDData) and image.flags is not None
+    return image.hits if known else None
 
 
 def _unit(image):
@@ -416,7 +437,7 @@ def _scaled(data, scale):
     return electrons
 
 
-def _bad(electrons, image, mask):
+def _bad(electrons, image, mask, earlier):
     bad = np.isfinite(electrons)
     np.logical_not(bad, out=bad)
     for name, extra in (("the image's mask", _own_mask(image)), ("mask", mask)):
@@ -425,7 +446,7 @@ def _bad(electrons, image, mask):
         extra = np.asarray(extra, dtype=bool)
         if extra.shape not in ((), bad.shape):
             raise ValueError(f"{name} has shape {extra.shape}, but the image has shape {bad.shape}")
-        bad |= extra
+        bad |= extra if name == "mask" or earlier is None else extra & ~earlier
     if bad.all():
         raise ValueError("every pixel is masked or not finite: nothing is left to judge")
     return bad
@@ -486,7 +507,8 @@ def _hide_unknown(frame):
 def _with_repairs(image, frame, hits, cleaned, gain_apply):
     original = image_data(image)
     if gain_apply:
-        data = frame.electrons.astype(original.dtype if original.dtype.kind == "f" else np.float32)
+        scaled = frame.electrons if frame.earlier is None else _scaled(original, frame.scale)
+        data = scaled.astype(original.dtype if original.dtype.kind == "f" else np.float32)
     else:
         data = original.astype(original.dtype.newbyteorder("="), order="C")
     if cleaned is not None:

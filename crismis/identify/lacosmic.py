@@ -3,7 +3,7 @@
 import numpy as np
 
 from .fill import filled
-from .inputs import finish, image_data, prepare
+from .inputs import finish, judged_data, prepare
 from .masks import dilate
 from .provenance import log_step
 from .repair import frame_noise, repair_method
@@ -183,7 +183,7 @@ def cosmicray_lacosmic(
         options["pssl"] = pssl
     planes = {"inbkg": _plane(inbkg, frame.background, frame, 1)}
     planes["invar"] = _plane(invar, frame.variance, frame, 2)
-    hits, cleaned = _everywhere(filled(image_data(ccd), frame.bad), planes, options)
+    hits, cleaned = _everywhere(filled(judged_data(ccd), frame.bad), planes, options)
     hits &= ~frame.bad
     found = hits
     if grow:
@@ -191,7 +191,8 @@ def cosmicray_lacosmic(
     values = variance = None
     if method is not None:
         way = "interpolate" if method == "cleantype" else method
-        values, variance = repair_hits(frame.electrons, hits, frame.bad, frame_noise(frame), way)
+        unusable = frame.unusable(hits)
+        values, variance = repair_hits(frame.electrons, hits, unusable, frame_noise(frame), way)
         if method == "cleantype":
             values, variance = _by_cleantype(cleaned, values, variance, found[hits], hits)
     del cleaned

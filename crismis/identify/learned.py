@@ -160,7 +160,7 @@ def cosmicray_learned(
     if method is not None:
         noise = frame_noise(frame)
         values, spread = repair_hits(
-            frame.electrons, hits, frame.bad, noise, method, n_threads=n_threads
+            frame.electrons, hits, frame.unusable(hits), noise, method, n_threads=n_threads
         )
     out = finish(
         ccd,
@@ -220,7 +220,7 @@ def _widened(frame):
     bad = np.zeros(ground.shape, bool)
     bad[inside] = frame.bad
     wide = replace(frame, electrons=ground.astype(np.float32), bad=bad)
-    wide.background = wide.variance = None
+    wide.background = wide.variance = wide.earlier = None
     return wide, inside
 
 

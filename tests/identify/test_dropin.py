@@ -14,6 +14,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 import crismis
 from crismis import CosmicRayCCDData, Flag, cosmicray_lacosmic, cosmicray_learned
+from crismis.identify.inputs import prepare
 from crismis.identify.masks import dilate
 
 READNOISE = 5.0
@@ -403,13 +404,56 @@ class TestMasksAndFlags:
             np.testing.assert_array_equal(grown.hits, dilate(plain.hits, radius) & ~mask)
 
     @both
-    def test_a_second_run_keeps_the_hits_of_the_first(self, identify):
+    def test_a_second_run_changes_nothing(self, identify, tmp_path):
+        image, hit = exposure()
+        mask = dilate(hit, 1) & (np.arange(100) < 20)
+        facts = {"gain": 2.0, "readnoise": READNOISE}
+        first = identify(ccd_of(image / 2, "adu", mask=mask), **facts)
+        second = identify(first, **facts)
+        assert first.hits.any()
+        np.testing.assert_array_equal(second.hits, first.hits)
+        np.testing.assert_array_equal(second.data, first.data)
+        np.testing.assert_array_equal(second.mask, first.mask)
+        np.testing.assert_array_equal(second.original, first.original)
+        assert second.meta["CRNHIT"] == first.meta["CRNHIT"]
+        first.write(tmp_path / "first.fits")
+        again = identify(CosmicRayCCDData.read(tmp_path / "first.fits"), **facts)
+        np.testing.assert_array_equal(again.data, first.data)
+        electrons = identify(first, gain_apply=True, **facts)
+        np.testing.assert_allclose(electrons.data, 2 * first.data, rtol=1e-6)
+
+    @both
+    def test_hits_that_were_only_found_can_be_repaired_later(self, identify):
         image, _ = exposure()
-        first = identify(ccd_of(image), gain=1.0, readnoise=READNOISE)
-        second = identify(first, gain=1.0, readnoise=READNOISE)
-        assert not (first.hits & ~second.hits).any()
-        assert (second.hits & ~first.hits).sum() <= 0.1 * first.hits.sum()
-        np.testing.assert_array_equal(second.original[first.hits], image[first.hits])
+        facts = {"gain": 1.0, "readnoise": READNOISE}
+        repaired = identify(ccd_of(image), **facts)
+        later = identify(identify(ccd_of(image), repair=False, **facts), **facts)
+        np.testing.assert_array_equal(later.data, repaired.data)
+        unrepaired = identify(repaired, repair=False, **facts)
+        np.testing.assert_array_equal(unrepaired.original, image)
+
+    def test_repair_takes_no_values_from_hits_of_an_earlier_run(self):
+        flags = np.zeros((30, 40), np.uint8)
+        flags[15, 10:14] = Flag.HIT
+        ccd = CosmicRayCCDData(np.ones(flags.shape), unit="adu", flags=flags, mask=flags > 0)
+        frame = prepare(ccd, gain=1.0, readnoise=READNOISE)
+        assert not frame.bad.any()
+        np.testing.assert_array_equal(
+            np.argwhere(frame.unusable(flags * 0 > 0)), np.argwhere(flags)
+        )
+        assert not frame.unusable(flags > 0).any()
+
+    def test_what_one_method_found_stays_repaired_after_the_other(self):
+        image, _ = exposure()
+        facts = {"gain": 1.0, "readnoise": READNOISE}
+        first = cosmicray_lacosmic(ccd_of(image), grow=2, **facts)
+        both_ways = cosmicray_learned(first, **facts)
+        alone = cosmicray_learned(ccd_of(image), **facts)
+        np.testing.assert_array_equal(both_ways.hits, first.hits | alone.hits)
+        only_first = first.hits & ~alone.hits
+        assert only_first.any()
+        np.testing.assert_array_equal(both_ways.data[only_first], first.data[only_first])
+        np.testing.assert_array_equal(both_ways.original, image)
 
     @both
     def test_the_original_can_be_had_back(self, identify):

@@ -124,6 +124,15 @@ class TestMonotony:
         second = identify(CCDData(first.data, unit="electron"))
         assert (second.hits & ~first.hits).sum() <= max(0.01 * first.hits.sum(), 1)
 
+    @both
+    @few
+    @given(seed=seeds)
+    def test_a_second_run_on_the_result_adds_nothing(self, identify, seed):
+        first = identify(CCDData(exposure(seed), unit="electron"))
+        second = identify(first)
+        np.testing.assert_array_equal(second.hits, first.hits)
+        np.testing.assert_array_equal(second.data, first.data)
+
     def test_second_passes_of_ten_exposures_add_at_most_one_per_cent(self):
         found = added = 0
         for seed in range(10):
