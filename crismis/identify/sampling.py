@@ -78,6 +78,7 @@ def measure_scene(
     variance=None,
     saturation=np.inf,
     psf_fwhm=None,
+    follow_darkness=True,
     n_threads=1,
 ):
     """Measure background, noise and sampling of an image.
@@ -96,6 +97,8 @@ def measure_scene(
         Level from which a maximum says nothing of sampling.
     psf_fwhm : float, optional
         Width of stars in pixels, which then counts for more than what the image shows.
+    follow_darkness : bool
+        Whether the background follows the dark parts of structured scenes, such as shadows.
     n_threads : int
 
     Returns
@@ -156,7 +159,7 @@ def measure_scene(
     area = max(sum(t[2] * t[3] for t in chosen), _LEAST_AREA)
     ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
     conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
-    if background is None:
+    if background is None and follow_darkness:
         structured = _structured(image, mesh.shape, n_threads)
         if structured.any():
             finer = _doubled(mesh), _doubled(inverse)

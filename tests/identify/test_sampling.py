@@ -10,9 +10,9 @@ from crismis.identify.judge import choose_model, load_judge
 from crismis.identify.sampling import CONDITIONS, _level_edges, measure_scene
 
 
-def scene_of(image):
+def scene_of(image, **options):
     image = np.ascontiguousarray(image, dtype=np.float32)
-    return measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    return measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0, **options)
 
 
 @pytest.fixture
@@ -75,15 +75,18 @@ def test_a_given_width_changes_the_description(sky):
     assert not np.allclose(wide, sharp)
 
 
-def snr_of(image):
+def snr_of(image, **options):
     reach = _kernels.REACH
-    return scene_of(image).image.planes(0, 0, *image.shape)[0][reach:-reach, reach:-reach]
+    return scene_of(image, **options).image.planes(0, 0, *image.shape)[0][
+        reach:-reach, reach:-reach
+    ]
 
 
 def test_hardly_any_of_a_structured_scene_lies_below_its_background(sky):
     rows, columns = np.mgrid[:512, :640]
     ridges = 900 * (1 + np.sin(rows / 3 + columns / 5))
     assert np.mean(snr_of(sky + ridges) < -3.5) < 0.1
+    assert np.mean(snr_of(sky + ridges, follow_darkness=False) < -3.5) > 0.3
 
 
 @pytest.mark.parametrize("width", range(2, 13, 2))
