@@ -14,7 +14,7 @@ from ..detectors import Detector, get_detector
 from ..headers import Facts
 from .masks import dilate
 
-__all__ = ["Frame", "finish", "image_data", "judged_data", "prepare"]
+__all__ = ["Frame", "finish", "prepare"]
 
 EDGE_REACH = 7
 """Half-width in pixels of the neighbourhood that a judge looks at; nearer to an edge it is cut."""
