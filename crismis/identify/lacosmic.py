@@ -61,7 +61,7 @@ def cosmicray_lacosmic(
     ----------
     ccd : `~astropy.nddata.CCDData` or ndarray
         A two-dimensional image in any unit. Masked, NaN and infinite pixels are left as they
-        are and never flagged.
+        are and never flagged. The result of an earlier run is judged as it was before repair.
     sigclip : float, optional
         Limit of Laplacian to noise.
     sigfrac : float, optional

@@ -48,7 +48,8 @@ def cosmicray_learned(
     ----------
     ccd : `~astropy.nddata.CCDData` or ndarray
         A two-dimensional image in any unit. Masked, NaN and infinite pixels are left as they
-        are, never flagged, and do not disturb their neighbours.
+        are, never flagged, and do not disturb their neighbours. The result of an earlier run is
+        judged as it was before repair.
     gain : float, `~astropy.units.Quantity`, str or `ccdproc.Keyword`, optional
         Electrons per unit of the data if a plain number, or the header keyword that holds it.
         By default the header or the detector tells; data in electrons need none. The gain is
