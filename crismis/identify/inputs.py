@@ -276,7 +276,7 @@ def image_data(image):
 
 
 def judged_data(image):
-    """Return the same, with hits as they were before an earlier run repaired them."""
+    """Return the array of an image, hits being as they were before an earlier run repaired them."""
     data = image_data(image)
     return image.original if isinstance(image, CosmicRayCCDData) else data
 
@@ -440,13 +440,14 @@ def _scaled(data, scale):
 def _bad(electrons, image, mask, earlier):
     bad = np.isfinite(electrons)
     np.logical_not(bad, out=bad)
-    for name, extra in (("the image's mask", _own_mask(image)), ("mask", mask)):
+    masks = ("the image's mask", _own_mask(image), earlier), ("mask", mask, None)
+    for name, extra, excepted in masks:
         if extra is None:
             continue
         extra = np.asarray(extra, dtype=bool)
         if extra.shape not in ((), bad.shape):
             raise ValueError(f"{name} has shape {extra.shape}, but the image has shape {bad.shape}")
-        bad |= extra if name == "mask" or earlier is None else extra & ~earlier
+        bad |= extra if excepted is None else extra & ~excepted
     if bad.all():
         raise ValueError("every pixel is masked or not finite: nothing is left to judge")
     return bad

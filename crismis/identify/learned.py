@@ -221,7 +221,7 @@ def _widened(frame):
     bad = np.zeros(ground.shape, bool)
     bad[inside] = frame.bad
     wide = replace(frame, electrons=ground.astype(np.float32), bad=bad)
-    wide.background = wide.variance = wide.earlier = None
+    wide.background = wide.variance = None
     return wide, inside
 
 

@@ -77,9 +77,8 @@ def test_a_given_width_changes_the_description(sky):
 
 def snr_of(image, **options):
     reach = _kernels.REACH
-    return scene_of(image, **options).image.planes(0, 0, *image.shape)[0][
-        reach:-reach, reach:-reach
-    ]
+    planes = scene_of(image, **options).image.planes(0, 0, *image.shape)
+    return planes[0, reach:-reach, reach:-reach]
 
 
 def test_hardly_any_of_a_structured_scene_lies_below_its_background(sky):
