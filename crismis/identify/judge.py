@@ -293,22 +293,25 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         model = choose_model(frame, scene)
     judge = model if isinstance(model, Judge) else load_judge(model)
     frame.model = judge.card
-    network = judge.network(scene.conditions)
-    out = judge_scene(scene, network, network.refinements, n_threads)
+    out = judge_scene(scene, judge, judge.refinements, n_threads)
     if hit_fraction is not None:
         reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out
 
 
-def judge_scene(scene, network, refinements, n_threads=1):
+def judge_scene(scene, judge, refinements, n_threads=1):
     """Judge, and judge again; two planes take turns in holding the last judgement.
+
+    Where the scene is rough, the more doubtful of two judgements holds: one that knows what the
+    whole image is like, and one that knows what its rough parts are like. The rest is judged by
+    one that knows what the other parts are like.
 
     Parameters
     ----------
     scene : `crismis.identify.sampling.Scene`
-    network : ``crismis.identify._kernels.Network``
+    judge : Judge
     refinements : int
-        How many of the network's refinements follow the first judgement.
+        How many of the refinements follow the first judgement.
     n_threads : int
 
     Returns
@@ -323,18 +326,44 @@ def judge_scene(scene, network, refinements, n_threads=1):
     >>> from crismis.identify.sampling import measure_scene
     >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
     >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
-    >>> network = load_judge("space").network(scene.conditions)
-    >>> bool(judge_scene(scene, network, 0).min() < 0 <= judge_scene(scene, network, 2).min())
+    >>> judge = load_judge("space")
+    >>> bool(judge_scene(scene, judge, 0).min() < 0 <= judge_scene(scene, judge, 2).min())
     True
     """
     last, out = (np.empty(scene.image.shape, dtype=np.float32) for _ in range(2))
     judged = tiles(out.shape)
-    run_tasks(lambda tile: network.judge(scene.image, *tile, out), judged, n_threads)
+    network = judge.network(scene.conditions)
+    if scene.parts is None:
+        first = functools.partial(_judge, network, scene.image, out)
+    else:
+        quiet, rough = map(
+            judge.network, (scene.parts.quiet_conditions, scene.parts.rough_conditions)
+        )
+        first = functools.partial(_judge_parts, quiet, (network, rough), scene, out, last)
+    run_tasks(first, judged, n_threads)
     for which in range(refinements):
         last, out = out, last
         refine = functools.partial(_refine, network, scene.image, which, last, out)
         run_tasks(refine, judged, n_threads)
     return out
+
+
+def _judge(network, image, out, tile):
+    network.judge(image, *tile, out)
+
+
+def _judge_parts(quiet, doubtful, scene, out, spare, tile):
+    row, column, rows, columns = tile
+    window = np.s_[row : row + rows, column : column + columns]
+    rough = scene.parts.pixels(*tile)
+    quiet.judge(scene.image, *tile, out)
+    if not rough.any():
+        return
+    least = np.full((rows, columns), np.inf, dtype=np.float32)
+    for network in doubtful:
+        network.judge(scene.image, *tile, spare)
+        np.minimum(least, spare[window], out=least)
+    np.copyto(out[window], least, where=rough)
 
 
 def _refine(network, image, which, last, out, tile):

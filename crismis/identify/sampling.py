@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """What an image says of itself before any pixel is judged: level, noise, sharpness of stars."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ _LEAST_EDGE = 32  # good pixels that tell whether an outermost line is brighter
 _NORMAL_TENTH = 1.2816  # sigmas that a tenth of a normal distribution lies below its middle
 _NORMAL_SPREAD = 1.2  # sigmas, twice those between a tenth and a quarter of a normal distribution
 _DEEPEST = -2.5, -2.0  # a tenth and a quarter of a box below such S/N are no noise
+_ROUGH = 5.0  # times the noise that the pixels of a box scatter whose numbers say nothing of others
+_LEAST_BOXES = 16  # as many as make up the least area
+_SAMPLED_BOXES = 2048
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
 CONDITIONS = 12 + 3 * (len(_EDGES) + 1)
 
@@ -40,6 +44,8 @@ class Scene:
         The same in electrons, as far as the gain is known.
     spectral : bool
         Whether rows, or columns, share their brightness as in a long-slit spectrum.
+    parts : Parts, optional
+        The rough and the other parts, where the image has both.
 
     Examples
     --------
@@ -57,6 +63,67 @@ class Scene:
     sigma: float
     sigma_electrons: float
     spectral: bool = False
+    parts: "Parts | None" = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rough and quiet parts of an image, of which each says nothing of the other.
+
+    Rough is where pixels scatter by far more than their noise, such as terrain, or the amplified
+    noise of shaded borders; and what touches it.
+
+    Parameters
+    ----------
+    rough : ndarray of bool
+        Which boxes of the mesh.
+    shape : tuple of int
+        Of the image.
+    quiet_conditions, rough_conditions : ndarray
+        The inputs of the judge as the image-wide ones, but measured in one of the parts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> noise = np.where(np.arange(256) < 128, 100, 10)
+    >>> image = np.random.default_rng(1).normal(100, noise, (256, 256)).astype("f4")
+    >>> parts = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0).parts
+    >>> print(parts.pixels(0, 0, 1, 256).mean())
+    0.625
+    """
+
+    rough: np.ndarray
+    shape: tuple
+    quiet_conditions: np.ndarray
+    rough_conditions: np.ndarray
+
+    def pixels(self, row, column, rows, columns):
+        """Which pixels of a tile are rough, shape ``(rows, columns)``."""
+        boxes = [
+            np.searchsorted(_edges(n, m), np.arange(first, first + count), side="right") - 1
+            for n, m, first, count in zip(
+                self.shape, self.rough.shape, (row, column), (rows, columns), strict=True
+            )
+        ]
+        return self.rough[np.ix_(*boxes)]
+
+
+def _edges(size, boxes):
+    """Where the boxes of a mesh begin along an axis, and where the last one ends."""
+    return np.arange(boxes + 1) * size // boxes
+
+
+def _windows(shape, chosen):
+    """``(row, column, rows, columns)`` of the chosen boxes of a mesh over an image."""
+    y, x = (_edges(n, m).tolist() for n, m in zip(shape, chosen.shape, strict=True))
+    return [(y[i], x[j], y[i + 1] - y[i], x[j + 1] - x[j]) for i, j in np.argwhere(chosen)]
+
+
+def _some(windows, most):
+    """At most so many of the windows, evenly spread."""
+    n = len(windows)
+    return windows if n <= most else [windows[i * n // most] for i in range(most)]
 
 
 def tiles(shape, size=TILE):
@@ -78,7 +145,7 @@ def measure_scene(
     variance=None,
     saturation=np.inf,
     psf_fwhm=None,
-    follow_darkness=True,
+    uniform=False,
     n_threads=1,
 ):
     """Measure background, noise and sampling of an image.
@@ -97,8 +164,10 @@ def measure_scene(
         Level from which a maximum says nothing of sampling.
     psf_fwhm : float, optional
         Width of stars in pixels, which then counts for more than what the image shows.
-    follow_darkness : bool
-        Whether the background follows the dark parts of structured scenes, such as shadows.
+    uniform : bool
+        Whether to take all parts of the image for alike, as those of small training fields:
+        then the background does not follow dark parts such as shadows, and rough parts get no
+        numbers of their own.
     n_threads : int
 
     Returns
@@ -145,27 +214,58 @@ def measure_scene(
         known = background is not None
         return _kernels.Image(electrons, bad.view(np.uint8), mesh, inverse, sigma_electrons, known)
 
-    image = image_above(mesh, inverse)
-    chosen = tiles(electrons.shape)
-    if len(chosen) > SAMPLED_TILES:
-        chosen = [chosen[i * len(chosen) // SAMPLED_TILES] for i in range(SAMPLED_TILES)]
-    found = run_tasks(
-        lambda tile: image.maxima(*tile, 25.0, saturation, tile[2] * tile[3] // 4 + 1),
-        chosen,
-        n_threads,
+    numbers = functools.partial(
+        _numbers,
+        saturation=saturation,
+        sigma_electrons=sigma_electrons,
+        psf_fwhm=psf_fwhm,
+        n_threads=n_threads,
     )
-    sharpness = np.concatenate([f[0] for f in found])
-    counts = sum(f[1] for f in found)
-    area = max(sum(t[2] * t[3] for t in chosen), _LEAST_AREA)
-    ratios = [_percentile(n / np.sqrt(model_variance), 40) for n in (core, noise)]
-    conditions = describe(sharpness, counts / area, sigma_electrons, ratios, psf_fwhm)
-    if background is None and follow_darkness:
+    image, ratios = image_above(mesh, inverse), [n / np.sqrt(model_variance) for n in (core, noise)]
+    windows = _some(tiles(electrons.shape), SAMPLED_TILES)
+    sharpness, conditions = numbers(image, windows, ratios)
+    scene = Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
+    if uniform:
+        return scene
+    if background is None:
         structured = _structured(image, mesh.shape, n_threads)
         if structured.any():
             finer = _doubled(mesh), _doubled(inverse)
-            depth = _depth(image_above(*finer), finer[0].shape, 1, 10, n_threads)
-            image = image_above(_follow_darkness(*finer, depth, structured), finer[1])
-    return Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
+            darker = _follow_darkness(image_above, *finer, structured, n_threads)
+            scene.image = image_above(darker, finer[1])
+    scene.parts = _tell_parts(scene.image, ratios, numbers)
+    return scene
+
+
+def _numbers(image, windows, ratios, *, saturation, sigma_electrons, psf_fwhm, n_threads):
+    """Sharpness of the bright maxima, and all inputs of the judge, as some windows show them."""
+    found = run_tasks(
+        lambda window: image.maxima(*window, 25.0, saturation, window[2] * window[3] // 4 + 1),
+        windows,
+        n_threads,
+    )
+    sharpness = np.concatenate([f[0] for f in found])
+    area = max(sum(w[2] * w[3] for w in windows), _LEAST_AREA)
+    crowding = sum(f[1] for f in found) / area
+    ratios = [_percentile(r, 40) for r in ratios]
+    return sharpness, describe(sharpness, crowding, sigma_electrons, ratios, psf_fwhm)
+
+
+def _tell_parts(image, ratios, numbers):
+    """Find the rough parts and measure both kinds; None where either is too small for that."""
+    rough = np.isfinite(ratios[1]) & (ratios[1] > _ROUGH)
+    if np.count_nonzero(rough) < _LEAST_BOXES:
+        return None
+    rough = ndimage.binary_dilation(rough, np.ones((3, 3)))
+    if np.count_nonzero(~rough) < _LEAST_BOXES:
+        return None
+    conditions = [
+        numbers(
+            image, _some(_windows(image.shape, part), _SAMPLED_BOXES), [r[part] for r in ratios]
+        )
+        for part in (~rough, rough)
+    ]
+    return Parts(rough, image.shape, *(c[1] for c in conditions))
 
 
 def _level_edges(electrons, bad, sigma):
@@ -207,13 +307,21 @@ def _doubled(mesh):
     return ndimage.zoom(mesh, 2, order=1, mode="nearest", grid_mode=True)
 
 
-def _follow_darkness(mesh, inverse_sigma, depth, structured):
+def _follow_darkness(image_above, mesh, inverse_sigma, structured, n_threads):
     """Let the background follow the dark parts of a structured scene, such as shadows.
 
-    There hits, too, would be below the background, and so out of the screen's sight.
+    There hits, too, would be below the background, and so out of the screen's sight. A tenth of
+    a box lies below two levels, one that slopes as the background does and a flat one; the
+    higher one counts, for beside a limb the slope of the background is not that of the scene.
     """
-    lower = np.where(np.kron(structured, np.ones((2, 2), bool)), depth + _NORMAL_TENTH, 0)
-    return mesh + np.nan_to_num(lower) / inverse_sigma
+    flat = np.zeros_like(mesh), np.ones_like(mesh)
+    tenths = [
+        level + _depth(image_above(level, scale), mesh.shape, 1, 10, n_threads) / scale
+        for level, scale in ((mesh, inverse_sigma), flat)
+    ]
+    dark = np.fmax(*tenths) + _NORMAL_TENTH / inverse_sigma
+    lowered = np.kron(structured, np.ones((2, 2), bool)) & np.isfinite(dark)
+    return np.where(lowered, dark, mesh)
 
 
 def describe(sharpness, crowding, sigma_electrons, noise_ratios, psf_fwhm=None):

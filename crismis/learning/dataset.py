@@ -310,21 +310,22 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
 
 
 def _measure(field):
-    # Networks that learn from levelled shadows take the loops of real coronae for hits.
+    # Networks that learn from levelled shadows take the loops of real coronae for hits, and
+    # fields are too small for parts of their own.
     return measure_scene(
         field.electrons,
         field.bad,
         field.gain,
         field.readnoise,
         saturation=field.saturation,
-        follow_darkness=False,
+        uniform=True,
     )
 
 
 def _logits(scene, networks):
     """Logits of the last judgement there is so far."""
-    network = unfinished_judge(networks).network(scene.conditions)
-    return judge_scene(scene, network, network.refinements - 1)
+    judge = unfinished_judge(networks)
+    return judge_scene(scene, judge, judge.refinements - 1)
 
 
 def unfinished_judge(networks):

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from crismis.errors import ModelError
 from crismis.identify.judge import hit_probability, load_judge, reweight
@@ -47,6 +48,38 @@ def test_the_number_of_threads_changes_no_bit(sky):
     one, two, five = (hit_probability(frame, n_threads=n) for n in (1, 2, 5))
     assert np.array_equal(one, two)
     assert np.array_equal(one, five)
+
+
+@pytest.fixture
+def hits_beside_terrain(sky):
+    """Hits in the sky, and rough ground beside it."""
+    rng = np.random.default_rng(8)
+    places = rng.integers([0, 150], [520, 590], (300, 2)).T
+    image = np.zeros((530, 600))
+    for k in range(3):
+        image[places[0], places[1] + k] += 60
+    image += sky.T
+    image[:, :120] += 3000 + 2000 * gaussian_filter(rng.normal(size=(530, 120)), 0.8)
+    hit = np.zeros(image.shape, bool)
+    for k in range(3):
+        hit[places[0], places[1] + k] = True
+    return image, hit
+
+
+def test_rough_ground_does_not_hide_hits_elsewhere(hits_beside_terrain):
+    image, hit = hits_beside_terrain
+    together = hit_probability(make_frame(image)) > 0.5
+    alone = hit_probability(make_frame(image[:, 160:])) > 0.5
+    found = together[:, 160:][hit[:, 160:]].mean()
+    assert found == pytest.approx(alone[hit[:, 160:]].mean(), abs=0.03)
+    assert together[:, 160:][~hit[:, 160:]].mean() < 1e-3
+    assert together[:, :120].mean() < 1e-3
+
+
+def test_threads_change_no_bit_of_an_image_with_rough_parts(hits_beside_terrain):
+    frame = make_frame(hits_beside_terrain[0])
+    one, three = (hit_probability(frame, n_threads=n) for n in (1, 3))
+    assert np.array_equal(one, three)
 
 
 @pytest.mark.parametrize("row", [0, 1, 597])

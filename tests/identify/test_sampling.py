@@ -75,6 +75,38 @@ def test_a_given_width_changes_the_description(sky):
     assert not np.allclose(wide, sharp)
 
 
+def noisy_border(sky, width):
+    """Amplify the noise of the first rows, as a flat field does where hardly any light falls."""
+    image = sky.copy()
+    image[:width] = 60 + 12 * (image[:width] - 60)
+    return image
+
+
+def test_an_image_of_one_kind_has_no_parts(sky):
+    assert scene_of(sky).parts is None
+    assert scene_of(noisy_border(sky, 512)).parts is None
+    few = sky.copy()
+    few[:64, :160] = noisy_border(sky, 64)[:64, :160]
+    assert scene_of(few).parts is None
+    assert scene_of(noisy_border(sky, 64), uniform=True).parts is None
+
+
+def test_a_noisy_border_is_a_part_of_its_own(sky):
+    parts = scene_of(noisy_border(sky, 64)).parts
+    rough = parts.pixels(0, 0, 512, 640)
+    assert rough[:96].all()
+    assert not rough[96:].any()
+    np.testing.assert_array_equal(parts.pixels(90, 11, 20, 30), rough[90:110, 11:41])
+
+
+def test_parts_say_nothing_of_each_other(sky):
+    alone = scene_of(sky[96:]).conditions
+    scene = scene_of(noisy_border(sky, 64))
+    np.testing.assert_allclose(scene.parts.quiet_conditions, alone, atol=0.15)
+    assert abs(scene.conditions - alone).max() > 0.5
+    assert abs(scene.parts.rough_conditions - alone).max() > 1
+
+
 def snr_of(image, **options):
     reach = _kernels.REACH
     planes = scene_of(image, **options).image.planes(0, 0, *image.shape)
@@ -85,7 +117,7 @@ def test_hardly_any_of_a_structured_scene_lies_below_its_background(sky):
     rows, columns = np.mgrid[:512, :640]
     ridges = 900 * (1 + np.sin(rows / 3 + columns / 5))
     assert np.mean(snr_of(sky + ridges) < -3.5) < 0.1
-    assert np.mean(snr_of(sky + ridges, follow_darkness=False) < -3.5) > 0.3
+    assert np.mean(snr_of(sky + ridges, uniform=True) < -3.5) > 0.3
 
 
 @pytest.mark.parametrize("width", range(2, 13, 2))
@@ -94,6 +126,18 @@ def test_the_level_beside_a_narrow_stop_stays_that_of_the_sky(sky, width):
     image[:, -width:] = np.random.default_rng(5).normal(0, 5, (512, width))
     lit = snr_of(image)[:, : -width - 1]
     assert np.percentile(lit, 99.99) < 6
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_level_beside_a_limb_is_that_of_the_sky(sky, turned):
+    rows, columns = np.mgrid[:512, :640]
+    away = 300 - np.hypot(rows - 256, columns - 650)
+    terrain = 3000 + 900 * np.sin(rows / 3 + columns / 5)
+    glow = 100 * np.exp(np.minimum(away, 0) / 20)
+    image = sky + np.where(away > 0, terrain, glow)
+    snr = snr_of(image.T).T if turned else snr_of(image)
+    assert abs(np.median(snr[(away < -4) & (away > -12)])) < 4
+    assert abs(np.median(snr[(away < -12) & (away > -40)])) < 2
 
 
 def test_the_screen_sees_hits_in_shadow(sky):
