@@ -136,10 +136,10 @@ def orientations_refine():
     True
     """
     n = (2 * INNER + 1) ** 2
-    grids = np.arange(2 * n).reshape(2, 2 * INNER + 1, 2 * INNER + 1)
+    grids = np.arange(3 * n).reshape(3, 2 * INNER + 1, 2 * INNER + 1)
     return np.array(
         [
-            np.append(np.rot90(grids[:, :, ::-1] if flip else grids, turns, (1, 2)), 2 * n)
+            np.append(np.rot90(grids[:, :, ::-1] if flip else grids, turns, (1, 2)), 3 * n)
             for flip in (False, True)
             for turns in range(4)
         ]
@@ -223,7 +223,7 @@ def gather(planes, places, sigma_electrons):
 
 
 def gather_refine(planes, logits, places, sigma_electrons):
-    """Inputs of a refinement.
+    """Inputs of a refinement: the scene, the judgement before, and the scene without its hits.
 
     Parameters
     ----------
@@ -258,7 +258,9 @@ def gather_refine(planes, logits, places, sigma_electrons):
     window = places[:, None] + (axis[:, None] * width + axis).ravel()
     centre = planes[0].ravel()[places]
     brightness = np.log1p(np.maximum(centre, 0) / sigma_electrons)
-    return np.concatenate([planes[1].ravel()[window], near[window], brightness[:, None]], axis=1)
+    seen, judged = planes[1].ravel()[window], near[window]
+    rest = np.where(judged > -10, seen / (1 + np.exp(judged)), seen)
+    return np.concatenate([seen, judged, rest, brightness[:, None]], axis=1)
 
 
 def sample_field(field, rng, networks=None, hits=400, others=600):

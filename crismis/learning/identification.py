@@ -54,7 +54,7 @@ class IdentifyConfig:
         (Izmailov et al. 2018, arXiv:1803.05407).
     refinements : int
         How many judgements follow the first one, each of which sees the one before of a pixel's
-        neighbours; at least 1.
+        neighbours, and the scene without its hits; at least 1.
     shape : tuple of int
         Pixels of a field.
     widths : tuple of float, optional

@@ -24,7 +24,7 @@
 #define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
 #define RINGS(half) (((half) + 1) * ((half) + 2) / 2) /* pixels that no turn makes equal */
 #define N_EVEN (RINGS(NEAR) + RINGS(INNER) + 1 + RINGS(3) - RINGS(1))
-#define N_REFINE (2 * N_INNER + 1)
+#define N_REFINE (3 * N_INNER + 1)
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
 #define HOPELESS -8.0f /* logit below which nothing is judged again */
 #define LOGIT_RANGE 10.0f

@@ -258,25 +258,25 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
     }
 }
 
-/* The small networks: windows of one or two planes and the centre's brightness. */
+/* The small networks: windows of one or more planes and the centre's brightness. */
 TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const int32_t *places,
-                                     const int32_t *offset, const float *second,
+                                     const int32_t *offset, const float *const *more, int n_more,
                                      const float *weights, const float *bias,
                                      const float *out_weights, float *logit)
 {
-    const float *first_window[LANES], *second_window[LANES], *extra[LANES];
+    const float *window[LANES], *extra[LANES];
     float brightness[LANES], part[LANES * UNITS];
     const int32_t none[1] = {0};
     for (int l = 0; l < LANES; l++) {
-        first_window[l] = p->compressed + places[l];
-        second_window[l] = second ? second + places[l] : NULL;
+        window[l] = p->compressed + places[l];
         brightness[l] = NAME(brightness)(p->snr[places[l]], im->sigma_electrons);
         extra[l] = brightness + l;
     }
-    NAME(dense)(first_window, offset, N_INNER, weights, UNITS, bias, 0, part, UNITS);
+    NAME(dense)(window, offset, N_INNER, weights, UNITS, bias, 0, part, UNITS);
     weights += N_INNER * UNITS;
-    if (second) {
-        NAME(dense)(second_window, offset, N_INNER, weights, UNITS, part, UNITS, part, UNITS);
+    for (int k = 0; k < n_more; k++) {
+        for (int l = 0; l < LANES; l++) window[l] = more[k] + places[l];
+        NAME(dense)(window, offset, N_INNER, weights, UNITS, part, UNITS, part, UNITS);
         weights += N_INNER * UNITS;
     }
     NAME(dense)(extra, none, 1, weights, UNITS, part, UNITS, part, UNITS);
@@ -313,7 +313,7 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, window->inner, NULL, m->first_weights,
+        NAME(small_block)(im, p, places, window->inner, NULL, 0, m->first_weights,
                           m->first_bias, m->first_out, logit);
         for (int l = 0; l < here; l++)
             if (logit[l] > m->first_cut) found[kept++] = places[l];
@@ -345,9 +345,11 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
     const float *out_weights = m->refine_out + which * (UNITS + 1);
     int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
     int64_t *from = malloc(p->width * sizeof(int64_t));
-    if (!found || !from) {
+    float *rest = malloc(p->width * p->height * sizeof(float)); /* the scene without its hits */
+    if (!found || !from || !rest) {
         free(found);
         free(from);
+        free(rest);
         return -1;
     }
     for (int64_t j = 0; j < p->width; j++) from[j] = reflect(column - INNER + j, im->columns);
@@ -366,7 +368,12 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
                       : value > LOGIT_RANGE ? LOGIT_RANGE
                                             : value;
         }
+        const float *seen = p->compressed + i * p->width;
+        for (int64_t j = 0; j < p->width; j++)
+            rest[i * p->width + j] =
+                line[j] > -LOGIT_RANGE ? seen[j] / (1.0f + expf(line[j])) : seen[j];
     }
+    const float *more[2] = {near, rest};
     for (int64_t i = 0; i < rows; i++) {
         int64_t at = (row + i) * im->columns + column;
         for (int64_t j = 0; j < columns; j++) {
@@ -384,7 +391,7 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, offset, near, weights, bias, out_weights, logit);
+        NAME(small_block)(im, p, places, offset, more, 2, weights, bias, out_weights, logit);
         for (int l = 0; l < here; l++) {
             int64_t y = places[l] / p->width - INNER + row;
             int64_t x = places[l] % p->width - INNER + column;
@@ -396,6 +403,7 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
     }
     free(found);
     free(from);
+    free(rest);
     return 0;
 }
 #undef NV
