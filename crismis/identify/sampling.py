@@ -11,7 +11,7 @@ from . import _kernels
 from .noise import estimate_noise, measure_boxes
 from .threads import run_tasks
 
-__all__ = ["CONDITIONS", "Scene", "measure_scene"]
+__all__ = ["CONDITIONS", "Parts", "Scene", "measure_scene"]
 
 TILE = 256
 SAMPLED_TILES = 64
