@@ -12,6 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ..ccddata import CosmicRayCCDData, Flag
 from ..detectors import Detector, get_detector
 from ..headers import Facts
+from .blank import blank_parts
 from .masks import dilate
 
 __all__ = ["Frame", "finish", "prepare"]
@@ -31,7 +32,8 @@ class Frame:
         the caller's own array); in data units where ``gain`` is NaN. Values at bad pixels
         are left as they came.
     bad : ndarray of bool
-        Masked, NaN and infinite pixels, but for the hits of earlier runs.
+        Masked, NaN and infinite pixels, but for the hits of earlier runs; and parts of the
+        image that hold no data, see `~crismis.identify.blank.blank_parts`.
     gain : float
         Electrons per data unit (exposure time included for rates); NaN when unknown.
     readnoise : float
@@ -448,6 +450,9 @@ def _bad(electrons, image, mask, earlier):
         if extra.shape not in ((), bad.shape):
             raise ValueError(f"{name} has shape {extra.shape}, but the image has shape {bad.shape}")
         bad |= extra if excepted is None else extra & ~excepted
+    blank = blank_parts(electrons)
+    if blank is not None:
+        bad |= blank
     if bad.all():
         raise ValueError("every pixel is masked or not finite: nothing is left to judge")
     return bad
