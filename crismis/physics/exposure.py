@@ -9,6 +9,7 @@ from astropy import units as u
 from ..ccddata import Flag
 from ..detectors import get_detector
 from ..headers import Facts
+from ..identify.blank import blank_parts
 from ..taxonomy import PARTICLES, Category
 from .intervals import poisson_rate
 
@@ -88,8 +89,8 @@ class ExposureRate:
 def live_pixels(ccd, detector=None, sources=None):
     """Return the boolean image of pixels that could have shown a hit.
 
-    Masked pixels that are no hits, saturated ones, non-finite ones and overscan are out, and
-    those on sources where these are given or to be found.
+    Masked pixels that are no hits, saturated ones, non-finite ones, overscan and parts without
+    data are out, and those on sources where these are given or to be found.
     """
     live = np.isfinite(ccd.data) if ccd.data.dtype.kind == "f" else np.ones(ccd.shape, bool)
     hits = ccd.hits
@@ -98,6 +99,9 @@ def live_pixels(ccd, detector=None, sources=None):
     live &= ~(((ccd.flags & Flag.SATURATED) != 0) & ~hits)
     for section in _overscan(ccd):
         live[section] = False
+    blank = blank_parts(ccd.original)
+    if blank is not None:
+        live &= ~blank
     if sources is not None and sources is not False:
         live &= ~_on_sources(ccd, sources)
     detector = detector or get_detector(ccd)

@@ -83,7 +83,7 @@ def test_hits_in_a_sky_without_noise_are_found_whether_few_or_many():
         image[40:] = 0
         image[45:125:step, 5:150:step] = 3000
         _, hits = cosmicray_learned(image, gain=1.0, readnoise=5.0)
-        assert hits[image == 3000].mean() > 0.9
+        assert hits[image == 3000].mean() > 0.8
 
 
 def test_they_are_bad_and_never_flagged():

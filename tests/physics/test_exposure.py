@@ -38,6 +38,12 @@ def test_overscan_is_no_live_area():
     assert_allclose(lower, 0.9 * live_area(frame(), DETECTOR))
 
 
+def test_parts_without_data_are_no_live_area():
+    padded = frame()
+    padded.data[60:] = 0
+    assert_allclose(live_area(padded, DETECTOR), (6000 - 500 - 100) * (20e-4) ** 2)
+
+
 def test_overscan_of_the_detector_is_no_live_area():
     raw = DETECTOR.evolve(raw_shape=(100, 100), overscan=("[1:10,1:100]",))
     assert_allclose(live_area(frame(), raw), 0.9 * live_area(frame(), DETECTOR))
