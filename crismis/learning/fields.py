@@ -14,6 +14,9 @@ __all__ = ["Field", "random_field"]
 _DIGITIZED = {"planet": (0.6, 0.4), "corona": (0.6, 0.4), "binned": (0.6, 0.2)}
 """Shares of fields in data numbers of an unknown gain, and of lossily compressed ones of these."""
 
+_FLATTENED = 0.4
+"""Share of fields that a flat field of some noise has been divided by."""
+
 _STOPPED = 0.12
 """Share of fields of which a stop, an occulter or the end of the exposed area darkens a part."""
 
@@ -146,6 +149,8 @@ def random_field(
     image = _bleed(image, well) if rng.uniform() < 0.7 else np.minimum(image, well)
     saturated = image >= 0.98 * well
     image += columns + _read_noise(rng, shape, readnoise)
+    if rng.uniform() < _FLATTENED:  # which blurs the level at which stars saturate
+        image *= rng.normal(1, np.exp(rng.uniform(*np.log([0.002, 0.03]))), shape)
     labels = _labels(deposit, sigma, undecidable, beside)
     if rng.uniform() < 0.3:  # nothing was read out there, or it was overwritten
         image[lit <= 0] = labels[lit <= 0] = 0

@@ -52,6 +52,9 @@ class IdentifyConfig:
         The large networks of how many of the last rounds are averaged, weight by weight, that of
         ``start`` being the first; the mean of networks along one training errs less than each
         (Izmailov et al. 2018, arXiv:1803.05407).
+    start_share : float
+        Share that the network of ``start`` has in the result besides; the more, the less is
+        forgotten of what it learned.
     refinements : int
         How many judgements follow the first one, each of which sees the one before of a pixel's
         neighbours, and the scene without its hits; at least 1.
@@ -135,6 +138,7 @@ class IdentifyConfig:
     held_out_fields: int = 300
     rounds: int = 1
     average: int = 1
+    start_share: float = 0.0
     refinements: int = 2
     shape: tuple = (256, 256)
     widths: tuple | None = None
@@ -393,6 +397,8 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     """
     from ..network import load_model, save_model
 
+    if config.start_share and not config.start:
+        raise ValueError("start_share is of the model that start= names, and there is none")
     load_torch()  # not only after minutes of drawing fields
     output = Path(output)
     folder = Path(folder or output.with_suffix(".work")) / config.digest()
@@ -462,11 +468,12 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         cut = first_cut(first, full, samples.reorder(slice(None, None, 5)))
         fitted.append(full)
         del samples
-    if config.average > 1:
-        full = _mean(fitted[-config.average :])
+    averaged = config.average > 1 or config.start_share > 0
+    if averaged:
+        full = _mean(fitted[-config.average :], fitted[0], config.start_share)
     if config.first_cut is not None:
         cut = config.first_cut
-    elif config.average > 1:
+    elif averaged:
         cut = first_cut(first, full, warm)
     del warm
     log(f"first stage passes logits above {cut:.3f}")
@@ -506,9 +513,12 @@ def _refinement(fit, name, judged, config):
     return arrays
 
 
-def _mean(networks):
+def _mean(networks, start, share):
     """Mean of the weights of networks of which each continued from the one before."""
-    return {k: np.mean([n[k] for n in networks], axis=0, dtype=np.float32) for k in networks[0]}
+    return {
+        k: np.float32(share * start[k] + (1 - share) * np.mean([n[k] for n in networks], axis=0))
+        for k in start
+    }
 
 
 def first_cut(first, full, samples, kept=0.9995):

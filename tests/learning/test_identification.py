@@ -127,6 +127,21 @@ def test_the_last_rounds_are_averaged(tmp_path):
     np.testing.assert_allclose(load_model(path)[0]["weights1"], np.mean(rounds, axis=0), atol=1e-6)
 
 
+def test_a_start_may_have_a_share_in_the_result(trained, tmp_path):
+    path = tmp_path / "mean.crm"
+    more = replace(SMALL, start=str(trained[0]), start_share=0.75, seed=2)
+    train_identify(more, path, n_threads=1)
+    last = np.load(next(tmp_path.rglob("full1.npz")))["weights1"]
+    start, mean = (load_model(p)[0]["weights1"] for p in (trained[0], path))
+    assert not np.allclose(last, start)
+    np.testing.assert_allclose(mean, 0.75 * start + 0.25 * last, atol=1e-6)
+
+
+def test_a_share_of_no_start_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(ValueError, match="start"):
+        train_identify(replace(SMALL, start_share=0.5), tmp_path / "mean.crm", n_threads=1)
+
+
 def test_fields_without_candidates_are_an_error_that_says_so(tmp_path):
     pytest.importorskip("torch", reason="training needs PyTorch")
     strict = replace(SMALL, first_cut=100.0)
