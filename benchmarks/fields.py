@@ -32,6 +32,7 @@ __all__ = [
     "data_folder",
     "deposit_footprints",
     "footprints",
+    "ground_field",
     "make_field",
     "moffat_stars",
     "sersic_galaxies",
@@ -98,6 +99,23 @@ def star_field(fwhm, seed, n_stars=10_000, size=4096, signal_to_noise=5.0):
     peak = 10 ** rng.uniform(math.log10(faintest), math.log10(FULL_WELL), n_stars)
     stars, table = moffat_stars((size, size), peak, fwhm, rng, flux_is_peak=True)
     return _finish(SKY + stars, np.zeros((size, size)), table, fwhm, rng)
+
+
+def ground_field(fwhm, seed, n_stars=40, n_hits=60, size=768):
+    """Make a sparse field as seen from the ground: few stars, some saturated, and hits.
+
+    Sky 350 e-, read noise 8 e-; pixels saturate at 60 ke-, a level that a flat field of 0.7 %
+    then blurs.
+    """
+    rng = np.random.default_rng([seed, round(fwhm * 100), 11])
+    shape = (size, size)
+    peak = 10 ** rng.uniform(2, 5.3, n_stars)
+    stars, table = moffat_stars(shape, peak, fwhm, rng, flux_is_peak=True, beta=3.0)
+    scene = 350.0 + stars
+    deposit = deposit_footprints(shape, n_hits, rng)
+    data = np.minimum(add_noise(scene, rng, 8.0) + deposit, 6e4) * rng.normal(1, 0.007, shape)
+    truth = np.where(deposit > 3 * np.sqrt(scene + 64), HIT, np.where(deposit > 0, IGNORE, CLEAN))
+    return Field(data.astype(np.float32), scene, deposit, truth.astype(np.uint8), table, fwhm)
 
 
 def speed_field(size=4096, seed=1, hit_fraction=0.01, fwhm=2.2):

@@ -4,7 +4,9 @@
 Simulated stars without hits, 10^4 per width, peaks from a signal-to-noise ratio of 5 to the full
 well: the fraction of stars with any flagged pixel within one FWHM, and the bias of aperture
 photometry (radius one FWHM) on the cleaned image; the same of stars among hits, all of them and
-those that are hit, against the image without hits. Real scenes: the fraction of source pixels
+those that are hit, against the image without hits. Stars of sparse fields, some saturated, the
+level at which they saturate blurred by a flat field, among hits that spare them: the fraction
+with a flagged pixel within half a FWHM. Real scenes: the fraction of source pixels
 that is flagged. Their own hits are in it, the same for every method, so that what counts is the
 difference. A source pixel is one where the median of 3 x 3 pixels, which hardly any hit
 survives, exceeds the background by 10 sigma; in crowded WFPC2 frames, where no median helps,
@@ -34,6 +36,8 @@ from tables import write_table
 FWHMS = (1.2, 1.5, 1.8, 2.2, 2.5, 3.5, 5.0)
 GOALS = {1.2: 0.01} | dict.fromkeys(FWHMS[1:], 0.001)
 BIAS_GOAL = 0.001
+GROUND_FWHMS = (2.5, 3.5, 4.5, 6.0)
+GROUND_FIELDS = 8
 SATURATED = 3400.0
 """Data numbers of WFPC2 above which the converter, 4095 less the bias, is near its end."""
 BLED = 20
@@ -133,6 +137,30 @@ def touched_rows(options):
                 row["median_bias_of_hit_stars"] = float(np.median(bias[touched]))
                 row["scatter_of_hit_stars"] = float(np.median(np.abs(bias[touched])))
             yield row
+
+
+def sparse_rows(options):
+    """Yield a row per width, model and method: stars of sparse, flat-fielded fields with hits."""
+    for fwhm in GROUND_FWHMS:
+        made = [fields.ground_field(fwhm, seed) for seed in range(GROUND_FIELDS)]
+        apart = [~flagged_stars(f.deposit > 0, f.stars, 2 * fwhm) for f in made]
+        for model in (None, "ground"):
+            chosen = argparse.Namespace(**vars(options) | {"model": model or options.model})
+            chosen.no_peers = options.no_peers or model is not None
+            told = "" if model is None else f", model {model}"
+            frames = [
+                peers.Frame(f"FWHM {fwhm}{told}", "sparse stars", f.data, f.truth, 1.0, 8.0)
+                for f in made
+            ]
+            for name, method in methods(chosen).items():
+                hits = [method(frame)[0] for frame in frames]
+                false = np.concatenate(
+                    [
+                        flagged_stars(h, f.stars[a], fwhm / 2)
+                        for h, f, a in zip(hits, made, apart, strict=True)
+                    ]
+                )
+                yield _row(frames[0], name, false.mean(), len(false), np.mean(hits))
 
 
 def real_rows(options):
@@ -262,7 +290,8 @@ def main():
         f"{'bias':>9s} {'of hit':>9s} {'scatter':>9s}"
     )
     rows = []
-    for source in (simulated_rows(options), touched_rows(options), real_rows(options)):
+    checks = simulated_rows, touched_rows, sparse_rows, real_rows
+    for source in (check(options) for check in checks):
         for row in source:
             rows.append(row)
             report(row)
