@@ -6,10 +6,10 @@ import numpy as np
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free
 
-__all__ = ["Image", "Network", "best_target", "box_statistics"]
+__all__ = ["Image", "Network", "best_target", "box_statistics", "doubtful"]
 
 cdef extern from "measure.h" nogil:
-    const float NOTHING
+    const float NOTHING, HIT
     int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
 
     ctypedef struct image_t:
@@ -55,6 +55,10 @@ cdef extern from "measure.h" nogil:
                    float *, int)
     int refine_tile(const image_t *, const model_t *, int, int64_t, int64_t, int64_t, int64_t,
                     const float *, float *, int)
+    int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t,
+                          int64_t *)
+    int look_again(const image_t *, const model_t **, int, const model_t *, const float *,
+                   const int64_t *, int64_t, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
                  float *, float *, float *, int)
     void depth_row(const image_t *, int64_t, int64_t, int64_t, float *, int)
@@ -69,6 +73,7 @@ INPUTS_FIRST = N_FIRST
 INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
+HIT_FROM = HIT
 
 
 def best_target():
@@ -85,6 +90,24 @@ def box_statistics(const float[:, ::1] data, const uint8_t[:, ::1] bad, float[:,
         for i in range(first, last):
             box_row(&data[0, 0], &bad[0, 0], data.shape[0], data.shape[1], level.shape[0],
                     level.shape[1], i, &level[i, 0], &noise[i, 0], &core[i, 0], target)
+
+
+def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float least,
+             int64_t reach):
+    """Flat indices of what in rows ``first`` to ``last`` may be part of a hit near it.
+
+    These are pixels above ``least`` that are no hits, at most ``reach`` rows and columns from one.
+    """
+    cdef int64_t n, i, j, room = 0, rows = probability.shape[0], columns = probability.shape[1]
+    with nogil:
+        for i in range(first, last):
+            for j in range(columns):
+                room += probability[i, j] > least
+    places = np.empty(room + 1, dtype=np.int64)
+    cdef int64_t[::1] view = places
+    with nogil:
+        n = find_doubtful(&probability[0, 0], rows, columns, first, last, least, reach, &view[0])
+    return places[:n].copy()
 
 
 cdef class Image:
@@ -263,3 +286,28 @@ cdef class Network:
                                  &logits[0, 0], &out[0, 0], image.target)
         if status:
             raise MemoryError
+
+    def look_again(self, Image image, const float[:, ::1] probability, const int64_t[::1] places,
+                   Network first, Network other=None):
+        """Return the probabilities of a few pixels in a scene whose hits are filled.
+
+        ``places`` are flat indices. The refinements are this network's; the first judgement is
+        that of ``first``, or the lower of two.
+        """
+        cdef const model_t *firsts[2]
+        cdef int n_first = 1
+        cdef int status
+        firsts[0] = &first.c
+        if other is not None:
+            firsts[1] = &other.c
+            n_first = 2
+        out = np.empty(len(places), dtype=np.float32)
+        if not len(places):
+            return out
+        cdef float[::1] view = out
+        with nogil:
+            status = look_again(&image.c, firsts, n_first, &self.c, &probability[0, 0],
+                                &places[0], places.shape[0], &view[0], image.target)
+        if status:
+            raise MemoryError
+        return out

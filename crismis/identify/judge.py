@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Judge every pixel of an image: screen, small network, large network, refinements, probability."""
+"""Judge every pixel of an image: screen, networks, refinements, a second look beside hits."""
 
 import functools
 import os
@@ -22,10 +22,17 @@ __all__ = [
     "hit_probability",
     "judge_scene",
     "load_judge",
+    "look_again",
     "reweight",
 ]
 
 TASK = "identify"
+HIT = _kernels.HIT_FROM
+LOOKS = 10
+DOUBTFUL = 0.1
+DOUBTFUL_LATER = 0.01  # beside what a look found there is more to find, and few pixels to look at
+REACH = 4  # pixels
+_CHUNK = 256
 _NEARLY_ONE = np.float32(1 - 2**-23)
 _ABOVE_SEA = re.compile(r"\d+ m$")  # "La Silla, 2400 m"
 
@@ -294,6 +301,7 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
     judge = model if isinstance(model, Judge) else load_judge(model)
     frame.model = judge.card
     out = judge_scene(scene, judge, judge.refinements, n_threads)
+    look_again(scene, judge, out, n_threads)
     if hit_fraction is not None:
         reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out
@@ -332,13 +340,10 @@ def judge_scene(scene, judge, refinements, n_threads=1):
     """
     last, out = (np.empty(scene.image.shape, dtype=np.float32) for _ in range(2))
     judged = tiles(out.shape)
-    network = judge.network(scene.conditions)
-    if scene.parts is None:
+    network, quiet, rough = _networks(scene, judge)
+    if quiet is None:
         first = functools.partial(_judge, network, scene.image, out)
     else:
-        quiet, rough = map(
-            judge.network, (scene.parts.quiet_conditions, scene.parts.rough_conditions)
-        )
         first = functools.partial(_judge_parts, quiet, (network, rough), scene, out, last)
     run_tasks(first, judged, n_threads)
     for which in range(refinements):
@@ -346,6 +351,15 @@ def judge_scene(scene, judge, refinements, n_threads=1):
         refine = functools.partial(_refine, network, scene.image, which, last, out)
         run_tasks(refine, judged, n_threads)
     return out
+
+
+def _networks(scene, judge):
+    """For the whole image, and where it has parts, for the quiet ones and for the rough ones."""
+    parts = scene.parts
+    if parts is None:
+        return judge.network(scene.conditions), None, None
+    known = (scene.conditions, parts.quiet_conditions, parts.rough_conditions)
+    return tuple(map(judge.network, known))
 
 
 def _judge(network, image, out, tile):
@@ -368,6 +382,86 @@ def _judge_parts(quiet, doubtful, scene, out, spare, tile):
 
 def _refine(network, image, which, last, out, tile):
     network.refine(image, which, *tile, last, out)
+
+
+def look_again(scene, judge, probability, n_threads=1):
+    """Judge doubtful pixels near hits again, in place, as if those hits had been repaired.
+
+    What a bright hit hides, such as the faint end of its own track, shows once the hit is gone; a
+    second pass over the repaired image would find it. Probabilities only rise. Further looks
+    follow at what lies near the hits found, ten at most.
+
+    Parameters
+    ----------
+    scene : `crismis.identify.sampling.Scene`
+    judge : Judge
+    probability : ndarray
+        What `judge_scene` returned.
+    n_threads : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.judge import judge_scene, load_judge, look_again
+    >>> from crismis.identify.sampling import measure_scene
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> image[30, 20:26] += [2000, 900, 300, 90, 60, 50]
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    >>> judge = load_judge("space")
+    >>> probability = judge_scene(scene, judge, judge.refinements)
+    >>> before = probability.copy()
+    >>> look_again(scene, judge, probability)
+    >>> bool((probability >= before).all())
+    True
+    """
+    networks = _networks(scene, judge)
+    bands = {(row, rows) for row, _, rows, _ in tiles(probability.shape)}
+    places = np.concatenate(
+        run_tasks(
+            lambda band: _kernels.doubtful(probability, band[0], sum(band), DOUBTFUL, REACH),
+            sorted(bands),
+            n_threads,
+        )
+    )
+    flat = probability.reshape(-1)
+    for _ in range(LOOKS):
+        looked = functools.partial(_look, networks, scene, probability)
+        groups = [places[k : k + _CHUNK] for k in range(0, len(places), _CHUNK)]
+        seen = run_tasks(looked, groups, n_threads)
+        found = []
+        for group, value in zip(groups, seen, strict=True):
+            found.append(group[value >= HIT])
+            flat[group] = np.maximum(flat[group], value)
+        if not any(map(len, found)):
+            return
+        places = _doubtful_near(np.concatenate(found), probability)
+
+
+def _look(networks, scene, probability, places):
+    network, quiet, rough = networks
+    again = functools.partial(network.look_again, scene.image, probability)
+    if quiet is None:
+        return again(places, network)
+    out = np.empty(len(places), dtype=np.float32)
+    row, column = np.unravel_index(places, probability.shape)
+    doubtful = scene.parts.at(row, column)
+    out[doubtful] = again(places[doubtful], network, rough)
+    out[~doubtful] = again(places[~doubtful], quiet)
+    return out
+
+
+def _doubtful_near(hits, probability):
+    """Flat indices of doubtful pixels in reach of a few hits."""
+    near = np.arange(-REACH, REACH + 1)
+    row, column = np.unravel_index(hits, probability.shape)
+    row, column = np.broadcast_arrays(
+        row[:, None, None] + near[:, None], column[:, None, None] + near
+    )
+    rows, columns = probability.shape
+    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    places = np.unique(row[inside] * columns + column[inside])
+    value = probability.reshape(-1)[places]
+    return places[(value > DOUBTFUL_LATER) & (value < HIT)]
 
 
 def reweight(probability, hit_fraction, pixels):

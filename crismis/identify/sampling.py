@@ -100,13 +100,17 @@ class Parts:
 
     def pixels(self, row, column, rows, columns):
         """Which pixels of a tile are rough, shape ``(rows, columns)``."""
-        boxes = [
-            np.searchsorted(_edges(n, m), np.arange(first, first + count), side="right") - 1
-            for n, m, first, count in zip(
-                self.shape, self.rough.shape, (row, column), (rows, columns), strict=True
-            )
-        ]
-        return self.rough[np.ix_(*boxes)]
+        return self.at(
+            np.arange(row, row + rows)[:, None], np.arange(column, column + columns)[None]
+        )
+
+    def at(self, row, column):
+        """Which of some pixels are rough, for index arrays that broadcast."""
+        boxes = (
+            np.searchsorted(_edges(n, m), pixel, side="right") - 1
+            for n, m, pixel in zip(self.shape, self.rough.shape, (row, column), strict=True)
+        )
+        return self.rough[tuple(boxes)]
 
 
 def _edges(size, boxes):

@@ -1,12 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve, gaussian_filter, maximum_filter
 
 from crismis.errors import ModelError
-from crismis.identify.judge import hit_probability, load_judge, reweight
+from crismis.identify.judge import hit_probability, judge_scene, load_judge, look_again, reweight
+from crismis.identify.sampling import measure_scene
 
 
 def make_frame(electrons, bad=None, gain=1.0, readnoise=5.0):
@@ -80,6 +82,82 @@ def test_threads_change_no_bit_of_an_image_with_rough_parts(hits_beside_terrain)
     frame = make_frame(hits_beside_terrain[0])
     one, three = (hit_probability(frame, n_threads=n) for n in (1, 3))
     assert np.array_equal(one, three)
+
+
+@pytest.fixture
+def crowded(sky):
+    """Tracks of all brightnesses, many across others, also on the border."""
+    rng = np.random.default_rng(10)
+    image = sky.astype(np.float32)
+    for length in rng.integers(3, 60, 500):
+        row, column = rng.integers([0, 0], image.shape)
+        angle, charge = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(3, 8))
+        for k in range(length):
+            y, x = round(row + k * np.sin(angle)), round(column + k * np.cos(angle))
+            if 0 <= y < image.shape[0] and 0 <= x < image.shape[1]:
+                image[y, x] += rng.gamma(2, charge / 2)
+    return image
+
+
+@pytest.fixture(params=["alike", "with rough parts"])
+def judged(request, crowded):
+    """A scene, its model and what was judged at the first look."""
+    if request.param != "alike":
+        rng = np.random.default_rng(8)
+        crowded[:, :120] += 3000 + 2000 * gaussian_filter(rng.normal(size=(600, 120)), 0.8)
+    scene = measure_scene(crowded, np.zeros(crowded.shape, bool), 1.0, 5.0)
+    assert (scene.parts is not None) == (request.param != "alike")
+    judge = load_judge("space")
+    return scene, judge, judge_scene(scene, judge, judge.refinements)
+
+
+def test_a_second_look_adds_only_doubtful_pixels_near_hits(judged):
+    scene, judge, first = judged
+    again = first.copy()
+    look_again(scene, judge, again)
+    assert (again >= first).all()
+    new = (again >= 0.5) & (first < 0.5)
+    assert 0 < new.sum() < 0.05 * (first >= 0.5).sum()
+    raised = again > first
+    near = maximum_filter(again, 9) >= 0.5
+    assert not (raised & ~near).any()
+    assert first[raised].min() > 0.01
+
+
+def test_threads_change_no_bit_of_a_second_look(judged):
+    scene, judge, first = judged
+    one, three = first.copy(), first.copy()
+    look_again(scene, judge, one, n_threads=1)
+    look_again(scene, judge, three, n_threads=3)
+    assert np.array_equal(one, three)
+
+
+def test_a_second_look_sees_what_a_pass_over_the_repaired_image_sees(crowded):
+    good = np.zeros(crowded.shape, bool)
+    scene = measure_scene(crowded, good, 1.0, 5.0)
+    judge = load_judge("space")
+    first = judge_scene(scene, judge, judge.refinements)
+    hits = first >= 0.5
+    distance = np.hypot(*np.mgrid[-2:3, -2:3])
+    weight = np.where(distance > 0, np.maximum(distance, 1) ** -4, 0)
+    around = convolve(np.where(hits, 0, crowded), weight) / convolve(1.0 * ~hits, weight)
+    repaired = np.where(hits, around, crowded).astype(np.float32)
+    alike = replace(measure_scene(repaired, good, 1.0, 5.0), conditions=scene.conditions)
+    second = judge_scene(alike, judge, judge.refinements)
+    places = np.flatnonzero((first > 0.05) & ~hits & (maximum_filter(first, 9) >= 0.5))
+    network = judge.network(scene.conditions)
+    seen = network.look_again(scene.image, first, places, network)
+    difference = abs(seen - second.ravel()[places])
+    assert len(places) > 100
+    assert np.median(difference) < 0.01
+    assert np.mean(difference < 0.2) > 0.95
+
+
+def test_without_hits_there_is_nothing_to_look_at_again(sky):
+    scene = measure_scene(sky.astype(np.float32), np.zeros(sky.shape, bool), 1.0, 5.0)
+    probability = np.full(sky.shape, 0.3, np.float32)
+    look_again(scene, load_judge("space"), probability)
+    assert (probability == np.float32(0.3)).all()
 
 
 @pytest.mark.parametrize("row", [0, 1, 597])

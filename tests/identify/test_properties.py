@@ -106,18 +106,8 @@ class TestMonotony:
         assert not (mask & ~out.mask).any()
         assert not (out.hits & mask).any()
 
-    @pytest.mark.parametrize(
-        "identify",
-        [
-            pytest.param(
-                learned,
-                marks=pytest.mark.xfail(reason="of single exposures up to 3.4 %", strict=False),
-                id="learned",
-            ),
-            pytest.param(classic, id="lacosmic"),
-        ],
-    )
-    @few
+    @both
+    @settings(few, max_examples=12)
     @given(seed=seeds)
     def test_a_second_pass_adds_at_most_one_per_cent(self, identify, seed):
         first = identify(CCDData(exposure(seed), unit="electron"))
@@ -133,14 +123,14 @@ class TestMonotony:
         np.testing.assert_array_equal(second.hits, first.hits)
         np.testing.assert_array_equal(second.data, first.data)
 
-    def test_second_passes_of_ten_exposures_add_at_most_one_per_cent(self):
+    def test_second_passes_of_thirty_exposures_add_next_to_nothing(self):
         found = added = 0
-        for seed in range(10):
+        for seed in range(30):
             first = learned(CCDData(exposure(seed), unit="electron"))
             second = learned(CCDData(first.data, unit="electron"))
             found += first.hits.sum()
             added += (second.hits & ~first.hits).sum()
-        assert added <= 0.01 * found
+        assert added <= 0.001 * found
 
     @both
     @few

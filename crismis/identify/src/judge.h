@@ -28,6 +28,8 @@
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
 #define HOPELESS -8.0f /* logit below which nothing is judged again */
 #define LOGIT_RANGE 10.0f
+#define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
+#define SCRATCH(m, lanes) ((lanes) * (128 + (size_t)((m)->turned + (m)->even)))
 
 typedef struct {
     const float *electrons;
@@ -126,14 +128,27 @@ static void make_windows(int64_t width, windows_t *w)
     for (int k = 0; k < 1024; k++) w->count[k] = k;
 }
 
-static float calibrated(float logit, const float *table)
+static float probability(float logit, const float *table)
 {
+    if (!(logit > NOTHING)) return 0;
     float x = (logit + 16.0f) * 2.0f;
     if (!(x > 0)) x = 0;
     if (x > N_TABLE - 1.001f) x = N_TABLE - 1.001f;
     int i = (int)x;
     float value = table[i] + (x - i) * (table[i + 1] - table[i]);
     return 1.0f / (1.0f + expf(-value));
+}
+
+static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t border)
+{
+    p->border = border;
+    p->height = rows + 2 * border;
+    p->width = columns + 2 * border;
+    size_t n = (size_t)(p->height * p->width);
+    p->snr = malloc(3 * n * sizeof(float));
+    p->compressed = p->snr + n;
+    p->context = p->snr + 2 * n;
+    return p->snr != NULL;
 }
 
 #if defined(__GNUC__)
@@ -194,18 +209,6 @@ static int best_target(void)
     return 0;
 }
 
-static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t border)
-{
-    p->border = border;
-    p->height = rows + 2 * border;
-    p->width = columns + 2 * border;
-    size_t n = (size_t)(p->height * p->width);
-    p->snr = malloc(3 * n * sizeof(float));
-    p->compressed = p->snr + n;
-    p->context = p->snr + 2 * n;
-    return p->snr != NULL;
-}
-
 static int make_planes(const image_t *image, int64_t row, int64_t column, planes_t *planes, int target)
 {
 #if MANY_TARGETS
@@ -257,6 +260,38 @@ static int refine_tile(const image_t *image, const model_t *model, int which, in
     }
     free(planes.snr);
     return status;
+}
+
+/* Pixels that are no hits but may be some, near a hit; their number. */
+static int64_t find_doubtful(const float *judged, int64_t rows, int64_t columns, int64_t first,
+                             int64_t last, float least, int64_t reach, int64_t *places)
+{
+    int64_t n = 0;
+    for (int64_t i = first; i < last; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            float value = judged[i * columns + j];
+            if (!(value > least) || value >= HIT) continue;
+            int64_t top = i < reach ? 0 : i - reach, left = j < reach ? 0 : j - reach, found = 0;
+            for (int64_t y = top; y <= i + reach && y < rows && !found; y++)
+                for (int64_t x = left; x <= j + reach && x < columns && !found; x++)
+                    found = judged[y * columns + x] >= HIT;
+            if (found) places[n++] = i * columns + j;
+        }
+    return n;
+}
+
+/* Probabilities of a few pixels in a scene whose hits are filled from what surrounds them; of
+   several first judgements the lowest holds. */
+static int look_again(const image_t *image, const model_t *const *first, int n_first,
+                      const model_t *model, const float *judged, const int64_t *places,
+                      int64_t n, float *out, int target)
+{
+#if MANY_TARGETS
+    if (target == 2)
+        return look_again_avx512(image, first, n_first, model, judged, places, n, out);
+    if (target == 1) return look_again_avx2(image, first, n_first, model, judged, places, n, out);
+#endif
+    return look_again_any(image, first, n_first, model, judged, places, n, out);
 }
 
 #endif

@@ -72,9 +72,11 @@ TARGET static float NAME(brightness)(float snr, float sigma_electrons)
 }
 
 /* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. */
-TARGET static void NAME(boxes)(planes_t *p, float *column_sum)
+TARGET static int NAME(boxes)(planes_t *p)
 {
     int64_t height = p->height, width = p->width;
+    float *column_sum = malloc(width * sizeof(float));
+    if (!column_sum) return -1;
     memset(p->context, 0, height * width * sizeof(float));
     for (int64_t i = 2; i < height - 2; i++) {
         const float *a = p->compressed + (i - 2) * width;
@@ -86,9 +88,12 @@ TARGET static void NAME(boxes)(planes_t *p, float *column_sum)
             context[j] = (column_sum[j - 2] + column_sum[j - 1] + column_sum[j] +
                           column_sum[j + 1] + column_sum[j + 2]) * 0.04f;
     }
+    free(column_sum);
+    return 0;
 }
 
-TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t column, planes_t *p)
+/* S/N and its asinh, without the boxes. */
+TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, planes_t *p)
 {
     int64_t height = p->height, width = p->width;
     int64_t *source = malloc(width * 2 * sizeof(int64_t));
@@ -148,23 +153,29 @@ TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t colu
             }
         for (int64_t j = 0; j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
     }
-    if (p->border == HALO) NAME(boxes)(p, background);
     free(source);
     free(scratch);
     return 0;
 }
 
+TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t column, planes_t *p)
+{
+    int status = NAME(scale)(im, row, column, p);
+    if (status || p->border != HALO) return status;
+    return NAME(boxes)(p);
+}
+
 /* Candidates: above the floor, and not alone in the noise. */
-TARGET static int64_t NAME(screen)(const image_t *im, const model_t *m, const planes_t *p,
-                                   int64_t row, int64_t column, int32_t *found)
+TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const uint8_t *bad,
+                                   int64_t stride, int32_t *found)
 {
     int64_t width = p->width, n = 0;
     float floor_snr = m->floor_snr, floor_peak = m->floor_peak;
     for (int64_t i = HALO; i < p->height - HALO; i++) {
         const float *s = p->snr + i * width;
-        const uint8_t *bad = im->bad + (row + i - HALO) * im->columns + column - HALO;
+        const uint8_t *line = bad + (i - HALO) * stride - HALO;
         for (int64_t j = HALO; j < width - HALO; j++) {
-            if (!(s[j] > floor_snr) || bad[j]) continue;
+            if (!(s[j] > floor_snr) || line[j]) continue;
             float peak = s[j];
             for (int64_t d = -1; d <= 1; d++) {
                 const float *t = s + d * width + j;
@@ -290,25 +301,13 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
     }
 }
 
-TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const planes_t *p,
-                                     int64_t row, int64_t column, float *out)
+/* First logits of what the screen found; places that the small network drops are dropped. */
+TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, const planes_t *p,
+                                        const windows_t *window, float *scratch, int32_t *found,
+                                        int64_t n, float *logits)
 {
-    int64_t rows = p->height - 2 * HALO, columns = p->width - 2 * HALO;
-    int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
-    float *scratch = malloc(LANES * (128 + (size_t)(m->turned + m->even)) * sizeof(float));
-    windows_t *window = malloc(sizeof(windows_t));
-    if (!found || !scratch || !window) {
-        free(found);
-        free(scratch);
-        free(window);
-        return -1;
-    }
-    make_windows(p->width, window);
-
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) out[(row + i) * im->columns + column + j] = NOTHING;
     float logit[LANES];
-    int64_t n = NAME(screen)(im, m, p, row, column, found), kept = 0;
+    int64_t kept = 0;
     for (int64_t i = 0; i < n; i += LANES) {
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
@@ -323,16 +322,73 @@ TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const 
         int64_t here = kept - i < LANES ? kept - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
         NAME(judge_block)(im, m, p, places, window, scratch, logit);
-        for (int l = 0; l < here; l++) {
-            int64_t y = places[l] / p->width - HALO + row;
-            int64_t x = places[l] % p->width - HALO + column;
-            out[y * im->columns + x] = logit[l] > NOTHING + 1 ? logit[l] : NOTHING + 1;
+        for (int l = 0; l < here; l++)
+            logits[i + l] = logit[l] > NOTHING + 1 ? logit[l] : NOTHING + 1;
+    }
+    return kept;
+}
+
+TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const planes_t *p,
+                                     int64_t row, int64_t column, float *out)
+{
+    int64_t rows = p->height - 2 * HALO, columns = p->width - 2 * HALO;
+    int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
+    float *logits = malloc(rows * columns * sizeof(float));
+    float *scratch = malloc(SCRATCH(m, LANES) * sizeof(float));
+    windows_t *window = malloc(sizeof(windows_t));
+    int status = found && logits && scratch && window ? 0 : -1;
+    if (status == 0) {
+        make_windows(p->width, window);
+        out += row * im->columns + column;
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) out[i * im->columns + j] = NOTHING;
+        const uint8_t *bad = im->bad + row * im->columns + column;
+        int64_t n = NAME(screen)(m, p, bad, im->columns, found);
+        n = NAME(judge_found)(im, m, p, window, scratch, found, n, logits);
+        for (int64_t k = 0; k < n; k++) {
+            int64_t y = found[k] / p->width - HALO, x = found[k] % p->width - HALO;
+            out[y * im->columns + x] = logits[k];
         }
     }
     free(found);
+    free(logits);
     free(scratch);
     free(window);
-    return 0;
+    return status;
+}
+
+/* What a refinement sees beside the image: the logits before, and the scene without its hits. */
+TARGET static void NAME(refine_inputs)(const float *seen, float *logit, float *rest, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++)
+        logit[j] = logit[j] < -LOGIT_RANGE  ? -LOGIT_RANGE
+                   : logit[j] > LOGIT_RANGE ? LOGIT_RANGE
+                                            : logit[j];
+    for (int64_t j = 0; j < n; j++)
+        rest[j] = logit[j] > -LOGIT_RANGE ? seen[j] / (1.0f + expf(logit[j])) : seen[j];
+}
+
+/* Logits of places from the planes of `refine_inputs`. */
+TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int which,
+                                      const planes_t *p, const float *near, const float *rest,
+                                      const int32_t *offset, const int32_t *found, int64_t n,
+                                      float *logits)
+{
+    const float *weights = m->refine_weights + (int64_t)which * N_REFINE * UNITS;
+    const float *bias = m->refine_bias + which * UNITS;
+    const float *out_weights = m->refine_out + which * (UNITS + 1);
+    const float *more[2] = {near, rest};
+    float logit[LANES];
+    for (int64_t i = 0; i < n; i += LANES) {
+        int32_t places[LANES];
+        int64_t here = n - i < LANES ? n - i : LANES;
+        for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
+        NAME(small_block)(im, p, places, offset, more, 2, weights, bias, out_weights, logit);
+        for (int l = 0; l < here; l++) {
+            float sum = near[places[l]] + logit[l];
+            logits[i + l] = sum > NOTHING + 1 ? sum : NOTHING + 1;
+        }
+    }
 }
 
 TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int which, planes_t *p,
@@ -340,14 +396,13 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
 {
     int64_t rows = p->height - 2 * INNER, columns = p->width - 2 * INNER, n = 0;
     int last = which == m->refinements - 1;
-    const float *weights = m->refine_weights + (int64_t)which * N_REFINE * UNITS;
-    const float *bias = m->refine_bias + which * UNITS;
-    const float *out_weights = m->refine_out + which * (UNITS + 1);
     int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
+    float *refined = malloc(rows * columns * sizeof(float));
     int64_t *from = malloc(p->width * sizeof(int64_t));
-    float *rest = malloc(p->width * p->height * sizeof(float)); /* the scene without its hits */
-    if (!found || !from || !rest) {
+    float *rest = malloc(p->width * p->height * sizeof(float));
+    if (!found || !refined || !from || !rest) {
         free(found);
+        free(refined);
         free(from);
         free(rest);
         return -1;
@@ -362,18 +417,8 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
             memcpy(line, source + column - INNER, p->width * sizeof(float));
         else
             for (int64_t j = 0; j < p->width; j++) line[j] = source[from[j]];
-        for (int64_t j = 0; j < p->width; j++) {
-            float value = line[j];
-            line[j] = value < -LOGIT_RANGE  ? -LOGIT_RANGE
-                      : value > LOGIT_RANGE ? LOGIT_RANGE
-                                            : value;
-        }
-        const float *seen = p->compressed + i * p->width;
-        for (int64_t j = 0; j < p->width; j++)
-            rest[i * p->width + j] =
-                line[j] > -LOGIT_RANGE ? seen[j] / (1.0f + expf(line[j])) : seen[j];
+        NAME(refine_inputs)(p->compressed + i * p->width, line, rest + i * p->width, p->width);
     }
-    const float *more[2] = {near, rest};
     for (int64_t i = 0; i < rows; i++) {
         int64_t at = (row + i) * im->columns + column;
         for (int64_t j = 0; j < columns; j++) {
@@ -381,29 +426,146 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
             if (value > HOPELESS)
                 found[n++] = (int32_t)((i + INNER) * p->width + j + INNER);
             else
-                out[at + j] = !last ? value : value > NOTHING ? calibrated(value, m->table) : 0;
+                out[at + j] = last ? probability(value, m->table) : value;
         }
     }
     int32_t offset[N_INNER];
-    float logit[LANES];
     fill_window(INNER, 0, 1, p->width, offset);
-    for (int64_t i = 0; i < n; i += LANES) {
-        int32_t places[LANES];
-        int64_t here = n - i < LANES ? n - i : LANES;
-        for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, offset, more, 2, weights, bias, out_weights, logit);
-        for (int l = 0; l < here; l++) {
-            int64_t y = places[l] / p->width - INNER + row;
-            int64_t x = places[l] % p->width - INNER + column;
-            float sum = near[places[l]] + logit[l];
-            out[y * im->columns + x] = last                  ? calibrated(sum, m->table)
-                                       : sum > NOTHING + 1 ? sum
-                                                             : NOTHING + 1;
-        }
+    NAME(refine_found)(im, m, which, p, near, rest, offset, found, n, refined);
+    for (int64_t k = 0; k < n; k++) {
+        int64_t y = found[k] / p->width - INNER + row, x = found[k] % p->width - INNER + column;
+        out[y * im->columns + x] = last ? probability(refined[k], m->table) : refined[k];
     }
     free(found);
+    free(refined);
     free(from);
     free(rest);
     return 0;
+}
+
+/* Fill hits from the pixels around them, each with the weight of its distance to the power -4. */
+TARGET static void NAME(fill_hits)(const image_t *im, int64_t row, int64_t column,
+                                   const float *judged, planes_t *p, int64_t *from,
+                                   uint8_t *unusable)
+{
+    static const float weight[9] = {0, 1, 1 / 4.0f, 0, 1 / 16.0f, 1 / 25.0f, 0, 0, 1 / 64.0f};
+    int64_t width = p->width, hits = 0;
+    for (int64_t j = 0; j < width; j++) from[j] = reflect(column - p->border + j, im->columns);
+    for (int64_t i = 0; i < p->height; i++) {
+        int64_t y = reflect(row - p->border + i, im->rows) * im->columns;
+        for (int64_t j = 0; j < width; j++) {
+            int64_t at = y + from[j];
+            int hit = judged[at] >= HIT;
+            unusable[i * width + j] = hit ? 2 : im->bad[at] != 0;
+            hits += hit;
+        }
+    }
+    if (!hits) return;
+    for (int64_t i = 0; i < p->height; i++)
+        for (int64_t j = 0; j < width; j++) {
+            if (unusable[i * width + j] != 2) continue;
+            float sum = 0, total = 0;
+            for (int64_t y = i < 2 ? 0 : i - 2; y <= i + 2 && y < p->height; y++)
+                for (int64_t x = j < 2 ? 0 : j - 2; x <= j + 2 && x < width; x++) {
+                    if (unusable[y * width + x]) continue;
+                    float w = weight[(y - i) * (y - i) + (x - j) * (x - j)];
+                    sum += w * p->snr[y * width + x];
+                    total += w;
+                }
+            float value = total > 0 ? sum / total : 0.0f;
+            p->snr[i * width + j] = value;
+            p->compressed[i * width + j] = NAME(asinh)(value);
+        }
+}
+
+typedef struct {
+    planes_t planes;
+    windows_t *window;
+    float *near, *last, *rest, *logits, *scratch;
+    uint8_t *unusable;
+    int32_t *found;
+    int64_t *from;
+} NAME(look_t);
+
+/* The probability of one pixel, in a scene whose hits are filled. */
+TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int n_first,
+                             const model_t *m, const float *judged, int64_t row, int64_t column,
+                             NAME(look_t) *t, float *out)
+{
+    planes_t *p = &t->planes;
+    int64_t width = p->width, reach = INNER * m->refinements, n;
+    int64_t corner = HALO * width + HALO, centre = (HALO + reach) * (width + 1);
+    if (NAME(scale)(im, row - reach, column - reach, p)) return -1;
+    NAME(fill_hits)(im, row - reach, column - reach, judged, p, t->from,
+                    t->unusable);
+    if (NAME(boxes)(p)) return -1;
+    for (int64_t k = 0; k < width * width; k++) {
+        if (t->unusable[k] == 2) t->unusable[k] = 0;
+        t->last[k] = NOTHING;
+    }
+    for (int f = 0; f < n_first; f++) {
+        for (int64_t k = 0; k < width * width; k++) t->near[k] = NOTHING;
+        n = NAME(screen)(first[f], p, t->unusable + corner, width, t->found);
+        n = NAME(judge_found)(im, first[f], p, t->window, t->scratch, t->found, n, t->logits);
+        for (int64_t k = 0; k < n; k++) t->near[t->found[k]] = t->logits[k];
+        for (int64_t k = 0; k < width * width; k++)
+            if (f == 0 || t->near[k] < t->last[k]) t->last[k] = t->near[k];
+    }
+    for (int which = 0; which < m->refinements; which++) {
+        int64_t half = INNER * (m->refinements - 1 - which);
+        if (!(t->last[centre] > HOPELESS)) break;
+        memcpy(t->near, t->last, width * width * sizeof(float));
+        for (int64_t i = -half - INNER; i <= half + INNER; i++) {
+            int64_t at = centre + i * width - half - INNER;
+            NAME(refine_inputs)(p->compressed + at, t->near + at, t->rest + at,
+                                2 * (half + INNER) + 1);
+        }
+        n = 0;
+        for (int64_t i = centre - half * width; i <= centre + half * width; i += width)
+            for (int64_t k = i - half; k <= i + half; k++)
+                if (t->last[k] > HOPELESS) t->found[n++] = (int32_t)k;
+        NAME(refine_found)(im, m, which, p, t->near, t->rest, t->window->inner, t->found, n,
+                           t->logits);
+        for (int64_t k = 0; k < n; k++) t->last[t->found[k]] = t->logits[k];
+    }
+    *out = probability(t->last[centre], m->table);
+    return 0;
+}
+
+TARGET static int NAME(look_again)(const image_t *im, const model_t *const *first, int n_first,
+                                   const model_t *m, const float *judged, const int64_t *places,
+                                   int64_t n, float *out)
+{
+    int64_t side = 2 * INNER * m->refinements + 1, size = (side + 2 * HALO) * (side + 2 * HALO);
+    size_t scratch = 0;
+    for (int f = 0; f < n_first; f++)
+        if (SCRATCH(first[f], LANES) > scratch) scratch = SCRATCH(first[f], LANES);
+    NAME(look_t) t = {{0}};
+    t.window = malloc(sizeof(windows_t));
+    t.near = malloc(4 * size * sizeof(float));
+    t.scratch = malloc(scratch * sizeof(float));
+    t.unusable = malloc(size);
+    t.found = malloc((size + LANES) * sizeof(int32_t));
+    t.from = malloc((side + 2 * HALO) * sizeof(int64_t));
+    int status = -1;
+    if (allocate_planes(&t.planes, side, side, HALO) && t.window && t.near && t.scratch &&
+        t.unusable && t.found && t.from) {
+        t.last = t.near + size;
+        t.rest = t.near + 2 * size;
+        t.logits = t.near + 3 * size;
+        make_windows(t.planes.width, t.window);
+        status = 0;
+        for (int64_t k = 0; k < n && status == 0; k++)
+            status = NAME(look)(im, first, n_first, m, judged, places[k] / im->columns,
+                                places[k] % im->columns, &t, out + k);
+    }
+    free(t.planes.snr);
+    free(t.window);
+    free(t.near);
+    free(t.scratch);
+    free(t.unusable);
+    free(t.found);
+    free(t.from);
+    return status;
 }
 #undef NV
