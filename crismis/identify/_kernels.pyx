@@ -10,7 +10,7 @@ __all__ = ["Image", "Network", "best_target", "box_statistics", "doubtful"]
 
 cdef extern from "measure.h" nogil:
     const float NOTHING, HIT
-    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
+    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS, LOOK_REACH_C "LOOK_REACH"
 
     ctypedef struct image_t:
         const float *electrons
@@ -55,8 +55,7 @@ cdef extern from "measure.h" nogil:
                    float *, int)
     int refine_tile(const image_t *, const model_t *, int, int64_t, int64_t, int64_t, int64_t,
                     const float *, float *, int)
-    int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t,
-                          int64_t *)
+    int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t *)
     int look_again(const image_t *, const model_t **, int, const model_t *, const float *,
                    const int64_t *, int64_t, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
@@ -74,6 +73,7 @@ INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
 HIT_FROM = HIT
+LOOK_REACH = LOOK_REACH_C
 
 
 def best_target():
@@ -92,11 +92,10 @@ def box_statistics(const float[:, ::1] data, const uint8_t[:, ::1] bad, float[:,
                     level.shape[1], i, &level[i, 0], &noise[i, 0], &core[i, 0], target)
 
 
-def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float least,
-             int64_t reach):
+def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float least):
     """Flat indices of what in rows ``first`` to ``last`` may be part of a hit near it.
 
-    These are pixels above ``least`` that are no hits, at most ``reach`` rows and columns from one.
+    These are pixels above ``least`` that are no hits, at most `LOOK_REACH` rows and columns from one.
     """
     cdef int64_t n, i, j, room = 0, rows = probability.shape[0], columns = probability.shape[1]
     with nogil:
@@ -106,7 +105,7 @@ def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float
     places = np.empty(room + 1, dtype=np.int64)
     cdef int64_t[::1] view = places
     with nogil:
-        n = find_doubtful(&probability[0, 0], rows, columns, first, last, least, reach, &view[0])
+        n = find_doubtful(&probability[0, 0], rows, columns, first, last, least, &view[0])
     return places[:n].copy()
 
 

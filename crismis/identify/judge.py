@@ -31,7 +31,6 @@ HIT = _kernels.HIT_FROM
 LOOKS = 10
 DOUBTFUL = 0.1
 DOUBTFUL_LATER = 0.01  # beside what a look found there is more to find, and few pixels to look at
-REACH = 4  # pixels
 _CHUNK = 256
 _NEARLY_ONE = np.float32(1 - 2**-23)
 _ABOVE_SEA = re.compile(r"\d+ m$")  # "La Silla, 2400 m"
@@ -389,7 +388,8 @@ def look_again(scene, judge, probability, n_threads=1):
 
     What a bright hit hides, such as the faint end of its own track, shows once the hit is gone; a
     second pass over the repaired image would find it. Probabilities only rise. Further looks
-    follow at what lies near the hits found, ten at most.
+    follow at what lies near the hits found, ten at most. Beside hits on a bright source nothing is
+    judged again: a core that was taken for a hit would be followed by the rest of its star.
 
     Parameters
     ----------
@@ -418,7 +418,7 @@ def look_again(scene, judge, probability, n_threads=1):
     bands = {(row, rows) for row, _, rows, _ in tiles(probability.shape)}
     places = np.concatenate(
         run_tasks(
-            lambda band: _kernels.doubtful(probability, band[0], sum(band), DOUBTFUL, REACH),
+            lambda band: _kernels.doubtful(probability, band[0], sum(band), DOUBTFUL),
             sorted(bands),
             n_threads,
         )
@@ -452,7 +452,7 @@ def _look(networks, scene, probability, places):
 
 def _doubtful_near(hits, probability):
     """Flat indices of doubtful pixels in reach of a few hits."""
-    near = np.arange(-REACH, REACH + 1)
+    near = np.arange(-_kernels.LOOK_REACH, _kernels.LOOK_REACH + 1)
     row, column = np.unravel_index(hits, probability.shape)
     row, column = np.broadcast_arrays(
         row[:, None, None] + near[:, None], column[:, None, None] + near

@@ -29,6 +29,8 @@
 #define HOPELESS -8.0f /* logit below which nothing is judged again */
 #define LOGIT_RANGE 10.0f
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
+#define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
+#define SOURCE_SNR 12.0f /* mean S/N of the scene under hits from which they lie on a source */
 #define SCRATCH(m, lanes) ((lanes) * (128 + (size_t)((m)->turned + (m)->even)))
 
 typedef struct {
@@ -264,16 +266,17 @@ static int refine_tile(const image_t *image, const model_t *model, int which, in
 
 /* Pixels that are no hits but may be some, near a hit; their number. */
 static int64_t find_doubtful(const float *judged, int64_t rows, int64_t columns, int64_t first,
-                             int64_t last, float least, int64_t reach, int64_t *places)
+                             int64_t last, float least, int64_t *places)
 {
     int64_t n = 0;
     for (int64_t i = first; i < last; i++)
         for (int64_t j = 0; j < columns; j++) {
             float value = judged[i * columns + j];
             if (!(value > least) || value >= HIT) continue;
-            int64_t top = i < reach ? 0 : i - reach, left = j < reach ? 0 : j - reach, found = 0;
-            for (int64_t y = top; y <= i + reach && y < rows && !found; y++)
-                for (int64_t x = left; x <= j + reach && x < columns && !found; x++)
+            int64_t top = i < LOOK_REACH ? 0 : i - LOOK_REACH, found = 0;
+            int64_t left = j < LOOK_REACH ? 0 : j - LOOK_REACH;
+            for (int64_t y = top; y <= i + LOOK_REACH && y < rows && !found; y++)
+                for (int64_t x = left; x <= j + LOOK_REACH && x < columns && !found; x++)
                     found = judged[y * columns + x] >= HIT;
             if (found) places[n++] = i * columns + j;
         }
@@ -281,7 +284,7 @@ static int64_t find_doubtful(const float *judged, int64_t rows, int64_t columns,
 }
 
 /* Probabilities of a few pixels in a scene whose hits are filled from what surrounds them; of
-   several first judgements the lowest holds. */
+   several first judgements the lowest holds. Beside hits on a source nothing is judged anew. */
 static int look_again(const image_t *image, const model_t *const *first, int n_first,
                       const model_t *model, const float *judged, const int64_t *places,
                       int64_t n, float *out, int target)

@@ -478,6 +478,21 @@ TARGET static void NAME(fill_hits)(const image_t *im, int64_t row, int64_t colum
         }
 }
 
+/* Whether the scene is bright where the hits around a pixel were. */
+TARGET static int NAME(beside_source)(const planes_t *p, const uint8_t *unusable, int64_t centre)
+{
+    float sum = 0;
+    int hits = 0;
+    for (int64_t i = -LOOK_REACH; i <= LOOK_REACH; i++)
+        for (int64_t k = centre + i * p->width - LOOK_REACH;
+             k <= centre + i * p->width + LOOK_REACH; k++)
+            if (unusable[k] == 2) {
+                sum += p->snr[k];
+                hits++;
+            }
+    return sum > SOURCE_SNR * hits;
+}
+
 typedef struct {
     planes_t planes;
     windows_t *window;
@@ -496,8 +511,11 @@ TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int
     int64_t width = p->width, reach = INNER * m->refinements, n;
     int64_t corner = HALO * width + HALO, centre = (HALO + reach) * (width + 1);
     if (NAME(scale)(im, row - reach, column - reach, p)) return -1;
-    NAME(fill_hits)(im, row - reach, column - reach, judged, p, t->from,
-                    t->unusable);
+    NAME(fill_hits)(im, row - reach, column - reach, judged, p, t->from, t->unusable);
+    if (NAME(beside_source)(p, t->unusable, centre)) {
+        *out = judged[row * im->columns + column];
+        return 0;
+    }
     if (NAME(boxes)(p)) return -1;
     for (int64_t k = 0; k < width * width; k++) {
         if (t->unusable[k] == 2) t->unusable[k] = 0;
