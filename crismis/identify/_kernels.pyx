@@ -10,7 +10,8 @@ __all__ = ["Image", "Network", "best_target", "box_statistics", "doubtful"]
 
 cdef extern from "measure.h" nogil:
     const float NOTHING, HIT
-    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS, LOOK_REACH_C "LOOK_REACH"
+    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
+    int REACH_OF_LOOK "LOOK_REACH"
 
     ctypedef struct image_t:
         const float *electrons
@@ -73,7 +74,7 @@ INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
 HIT_FROM = HIT
-LOOK_REACH = LOOK_REACH_C
+LOOK_REACH = REACH_OF_LOOK
 
 
 def best_target():
