@@ -4,9 +4,21 @@
 import numpy as np
 
 from libc.stdint cimport int64_t, uint8_t
+from libc.math cimport sqrt
 from libc.stdlib cimport free
 
-__all__ = ["Image", "Network", "best_target", "box_statistics", "doubtful"]
+__all__ = [
+    "Image",
+    "Network",
+    "best_target",
+    "box_statistics",
+    "doubtful",
+    "fit_stars",
+    "psf_equations",
+    "star_inputs",
+    "star_models",
+    "subtract_neighbours",
+]
 
 cdef extern from "measure.h" nogil:
     const float NOTHING, HIT
@@ -65,7 +77,27 @@ cdef extern from "measure.h" nogil:
     int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
                         int64_t, float *, int64_t *)
 
+cdef extern from "stars.h" nogil:
+    int STAR_HALF, STAR_SIDE, STAR_REACH, STAR_WINDOW, PSF_SIDE, PSF_CENTRE, PSF_BAND
+    int STAR_INPUTS_C "STAR_INPUTS"
+
+    ctypedef struct star_t:
+        double flux, dy, dx, chi
+
+    int64_t find_peaks(const image_t *, const float *, int64_t, int64_t, float, int64_t, int64_t *,
+                       float *)
+    void star_stamp(const image_t *, const float *, int64_t, float *, float *)
+    double star_variance(double, double, double)
+    void star_model(const double *, const star_t *, float *)
+    void fit_star(const double *, const float *, const float *, double, double, int, star_t *)
+    void add_star(const double *, const float *, const float *, double, double, const star_t *,
+                  double *, double *)
+
 REACH = HALO
+STAMP_HALF = STAR_HALF
+STAR_INPUTS = STAR_INPUTS_C
+PSF_SHAPE = PSF_SIDE, PSF_SIDE
+PSF_MIDDLE = PSF_CENTRE
 HIDDEN_STEP = UNITS
 INPUTS = N_FULL
 INPUTS_EVEN = N_EVEN
@@ -91,6 +123,107 @@ def box_statistics(const float[:, ::1] data, const uint8_t[:, ::1] bad, float[:,
         for i in range(first, last):
             box_row(&data[0, 0], &bad[0, 0], data.shape[0], data.shape[1], level.shape[0],
                     level.shape[1], i, &level[i, 0], &noise[i, 0], &core[i, 0], target)
+
+
+STAR = np.dtype([("flux", "f8"), ("dy", "f8"), ("dx", "f8"), ("chi", "f8")])
+
+
+def fit_stars(const double[:, ::1] psf, const float[:, :, ::1] stamps,
+              const float[:, :, ::1] weights, double sigma_electrons, double error, int steps,
+              star_t[::1] stars):
+    """Fit flux and place of each star to its stamp, in place, from where they are.
+
+    ``error`` is the relative error of the point-spread function; ``steps`` are those of Gauss and
+    Newton. ``chi`` becomes the reduced chi square of the core.
+    """
+    cdef int64_t i
+    with nogil:
+        for i in range(stars.shape[0]):
+            fit_star(&psf[0, 0], &stamps[i, 0, 0], &weights[i, 0, 0], sigma_electrons, error, steps,
+                     &stars[i])
+
+
+def star_models(const double[:, ::1] psf, const star_t[::1] stars):
+    """What each star gives to the pixels of its stamp."""
+    cdef int64_t i
+    out = np.empty((len(stars), STAR_SIDE, STAR_SIDE), dtype=np.float32)
+    cdef float[:, :, ::1] view = out
+    with nogil:
+        for i in range(stars.shape[0]):
+            star_model(&psf[0, 0], &stars[i], &view[i, 0, 0])
+    return out
+
+
+def subtract_neighbours(float[:, :, ::1] stamps, const float[:, :, ::1] models,
+                        const int64_t[:, ::1] centres, const int64_t[:, ::1] pairs):
+    """Take from the stamps what neighbours give to them; a pair is a star and a neighbour."""
+    cdef int64_t k, y, x, dy, dx, own, other, side = STAR_SIDE
+    with nogil:
+        for k in range(pairs.shape[0]):
+            own, other = pairs[k, 0], pairs[k, 1]
+            dy = centres[own, 0] - centres[other, 0]
+            dx = centres[own, 1] - centres[other, 1]
+            for y in range(max(0, -dy), min(side, side - dy)):
+                for x in range(max(0, -dx), min(side, side - dx)):
+                    stamps[own, y, x] -= models[other, y + dy, x + dx]
+
+
+def star_inputs(const float[:, :, ::1] stamps, const float[:, :, ::1] models,
+                const star_t[::1] stars, double sigma_electrons, double error,
+                const float[:, ::1] probability, const int64_t[:, ::1] pixels):
+    """What is seen of pixels on stars, in rows of `STAR_INPUTS` numbers.
+
+    Each of the ``pixels`` is a number of a star, and row and column in its stamp and in the image.
+    """
+    cdef int64_t k, star, i, j, row, column, dy, dx, y, x
+    cdef int64_t last_row = probability.shape[0] - 1, last_column = probability.shape[1] - 1
+    cdef float model, greatest
+    cdef double far_y, far_x
+    cdef float *out
+    inputs = np.empty((len(pixels), STAR_INPUTS_C), dtype=np.float32)
+    cdef float[:, ::1] view = inputs
+    with nogil:
+        for k in range(pixels.shape[0]):
+            star, i, j = pixels[k, 0], pixels[k, 1], pixels[k, 2]
+            row, column = pixels[k, 3], pixels[k, 4]
+            out = &view[k, 0]
+            greatest = 0
+            for dy in range(-STAR_REACH, STAR_REACH + 1):
+                for dx in range(-STAR_REACH, STAR_REACH + 1):
+                    model = models[star, i + dy, j + dx]
+                    out[0] = (stamps[star, i + dy, j + dx] - model) / sqrt(
+                        star_variance(model, sigma_electrons, error))
+                    y = min(max(row + dy, 0), last_row)
+                    x = min(max(column + dx, 0), last_column)
+                    out[STAR_WINDOW] = probability[y, x]
+                    out += 1
+                    if -1 <= dy <= 1 and -1 <= dx <= 1 and model > greatest:
+                        greatest = model
+            out += STAR_WINDOW
+            far_y = i - STAR_HALF - stars[star].dy
+            far_x = j - STAR_HALF - stars[star].dx
+            out[0] = stamps[star, i, j]
+            out[1] = models[star, i, j]
+            out[2] = greatest
+            out[3] = sqrt(far_y * far_y + far_x * far_x)
+            out[4] = stars[star].chi
+    return inputs
+
+
+def psf_equations(const double[:, ::1] psf, const float[:, :, ::1] stamps,
+                  const float[:, :, ::1] weights, double sigma_electrons, double error,
+                  const star_t[::1] stars):
+    """Normal equations for a correction of the splines' coefficients: lower band, right side."""
+    cdef int64_t i
+    band = np.zeros((PSF_BAND + 1, PSF_SIDE * PSF_SIDE))
+    right = np.zeros(PSF_SIDE * PSF_SIDE)
+    cdef double[:, ::1] band_view = band
+    cdef double[::1] right_view = right
+    with nogil:
+        for i in range(stars.shape[0]):
+            add_star(&psf[0, 0], &stamps[i, 0, 0], &weights[i, 0, 0], sigma_electrons, error,
+                     &stars[i], &band_view[0, 0], &right_view[0])
+    return band, right
 
 
 def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float least):
@@ -150,6 +283,42 @@ cdef class Image:
         with nogil:
             for i in range(first, last):
                 depth_row(&self.c, i, skip, share, &depth[i, 0], self.target)
+
+    @property
+    def sigma_electrons(self):
+        """Typical background noise in electrons."""
+        return self.c.sigma_electrons
+
+    def peaks(self, const float[:, ::1] probability, float least, int64_t first, int64_t last):
+        """Flat indices and S/N of the peaks in rows ``first`` to ``last`` once hits are filled."""
+        cdef int64_t n, room = 256 + (last - first) * self.c.columns // 100
+        while True:
+            places, snr = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.float32)
+            n = self._peaks(probability, least, first, last, places, snr)
+            if n <= room:
+                return places[:n].copy(), snr[:n].copy()
+            room = n
+
+    cdef int64_t _peaks(self, const float[:, ::1] probability, float least, int64_t first,
+                        int64_t last, int64_t[::1] places, float[::1] snr) except -1:
+        cdef int64_t n
+        with nogil:
+            n = find_peaks(&self.c, &probability[0, 0], first, last, least, places.shape[0],
+                           &places[0], &snr[0])
+        if n < 0:
+            raise MemoryError
+        return n
+
+    def stamps(self, const float[:, ::1] probability, const int64_t[::1] places):
+        """S/N around each place, and how far each pixel can be trusted to hold no hit."""
+        cdef int64_t i
+        out = np.empty((2, len(places), STAR_SIDE, STAR_SIDE), dtype=np.float32)
+        cdef float[:, :, :, ::1] view = out
+        with nogil:
+            for i in range(places.shape[0]):
+                star_stamp(&self.c, &probability[0, 0], places[i], &view[0, i, 0, 0],
+                           &view[1, i, 0, 0])
+        return out[0], out[1]
 
     def planes(self, int64_t row, int64_t column, int64_t rows, int64_t columns):
         """Return S/N, its asinh and the 5 x 5 means of that, with a border of `REACH`."""
