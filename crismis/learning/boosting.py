@@ -84,7 +84,7 @@ class LabelledPixels:
 def fit_trees(simulated, labelled=None, *, trees, leaves=31, rate=0.15, seed=1):
     """Fit boosted trees to what refinements left likely to be hits.
 
-    Labelled pixels, in all eight orientations, and simulated ones, in two of them each, weigh the
+    Labelled pixels, in all eight orientations, and simulated ones, in one of them each, weigh the
     same in total. Trees from labelled frames alone know no other scene, those from simulated ones
     alone no real frame.
 
@@ -123,10 +123,10 @@ def fit_trees(simulated, labelled=None, *, trees, leaves=31, rate=0.15, seed=1):
 
     simulated = simulated.reorder(_likely(simulated))
     weights = np.minimum(simulated.weights, _LARGEST_WEIGHT)
-    turned = [_turned(simulated, weights, 2)]
+    turned = [_turned(simulated, weights, 1)]
     if labelled is not None:
         labelled = labelled.reorder(_likely(labelled))
-        equal = 2 * weights.sum() / (8 * max(len(labelled.labels), 1))
+        equal = weights.sum() / (8 * max(len(labelled.labels), 1))
         turned.append(_turned(labelled, np.full(len(labelled.labels), equal), 8))
     inputs, labels, weights = (np.concatenate(x) for x in zip(*turned, strict=True))
     boosting = HistGradientBoostingClassifier(

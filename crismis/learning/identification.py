@@ -65,7 +65,7 @@ class IdentifyConfig:
         any; these have a share in the calibration by their share in ``kinds``, by trees that were
         fitted without the half of the frames that they judge.
     tree_fields : int
-        Number of simulated fields for the trees.
+        Number of simulated fields for the trees; from a few hundred they learn these by heart.
     tree_leaves : int
         Largest number of leaves of a tree.
     tree_rate : float
@@ -153,7 +153,7 @@ class IdentifyConfig:
     start_share: float = 0.0
     refinements: int = 2
     trees: int = 0
-    tree_fields: int = 400
+    tree_fields: int = 1500
     tree_leaves: int = 31
     tree_rate: float = 0.15
     shape: tuple = (256, 256)
@@ -622,19 +622,24 @@ def _card(config, cut, fraction, logits, held_out, area):
     for rate in (1e-4, 1e-3, 5e-3):
         place = np.searchsorted(clean, rate * area)
         metrics[f"tpr_at_{rate:g}"] = float(found[min(place, len(found) - 1)] / found[-1])
+    split = "Fields of other seeds for fitting, each refinement, and calibration with figures."
+    measured_on = "held-out simulated fields, judged candidates only"
+    if config.kinds.get("labelled"):
+        measured_on = "held-out simulated fields and labelled frames, judged candidates only"
+        if config.trees:
+            split += " Each half of the labelled frames there by trees fitted without it."
     return {
         "task": "identify",
         "name": config.name,
         "description": config.description,
         "data": config.data,
         "limits": config.limits,
-        "split": "Fields of other seeds for fitting, each refinement, and calibration "
-        "with figures.",
+        "split": split,
         "date": date.today().isoformat(),
         "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},
         "hit_fraction": fraction,
         "metrics": metrics,
-        "metrics_on": "held-out simulated fields, judged candidates only",
+        "metrics_on": measured_on,
         "config": {
             k: Path(v).name if k in _PATHS else v
             for k, v in asdict(config).items()
