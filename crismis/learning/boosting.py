@@ -158,7 +158,16 @@ def tree_logits(arrays, samples):
 
     Examples
     --------
-    See `fit_trees`.
+    >>> import numpy as np
+    >>> from crismis.learning.boosting import fit_trees, tree_logits
+    >>> from crismis.learning.dataset import CENTRE_LOGIT, Samples
+    >>> inputs = np.random.default_rng(1).normal(size=(500, 148)).astype("f2")
+    >>> inputs[:100, CENTRE_LOGIT] = -7
+    >>> samples = Samples(inputs, np.zeros((1, 2), "f4"), np.zeros(500, int),
+    ...                   np.arange(500) % 2, np.ones(500, "f4"))
+    >>> logits = tree_logits(fit_trees(samples, trees=2), samples)
+    >>> bool((logits[:100] == -7).all()), bool((logits[100:] > -5).all())
+    (True, True)
     """
     logits = samples.inputs[:, CENTRE_LOGIT].astype(np.float32)
     likely = np.flatnonzero(_likely(samples))
