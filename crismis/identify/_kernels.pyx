@@ -3,13 +3,14 @@
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint8_t
 from libc.math cimport sqrt
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free
 
 __all__ = [
     "Image",
     "Network",
+    "Trees",
     "best_target",
     "box_statistics",
     "doubtful",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 cdef extern from "measure.h" nogil:
-    const float NOTHING, HIT
+    const float NOTHING, HIT, UNLIKELY
     int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
     int REACH_OF_LOOK "LOOK_REACH"
 
@@ -34,6 +35,18 @@ cdef extern from "measure.h" nogil:
         const float *inverse_sigma
         int64_t mesh_rows, mesh_columns
         float sigma_electrons
+
+    ctypedef struct node_t:
+        int32_t feature
+        float value
+        int32_t left, right
+
+    ctypedef struct trees_t:
+        int64_t n
+        const node_t *nodes
+        const int32_t *roots
+        const int32_t *depths
+        float start
 
     ctypedef struct model_t:
         int turned, even
@@ -53,6 +66,7 @@ cdef extern from "measure.h" nogil:
         const float *refine_weights
         const float *refine_bias
         const float *refine_out
+        trees_t trees
         const float *table
 
     ctypedef struct planes_t:
@@ -62,6 +76,7 @@ cdef extern from "measure.h" nogil:
         int64_t width, height, border
 
     int best_target_c "best_target"()
+    int later_judgements(const model_t *)
     int allocate_planes(planes_t *, int64_t, int64_t, int64_t)
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
@@ -106,6 +121,7 @@ INPUTS_REFINE = N_REFINE
 KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
 HIT_FROM = HIT
+TREES_FROM = UNLIKELY
 LOOK_REACH = REACH_OF_LOOK
 
 
@@ -362,8 +378,58 @@ cdef class Image:
         return out[:n].copy(), counts
 
 
+cdef class Trees:
+    """Boosted trees in the kernels' layout, from what `crismis.learning.trees` makes of them.
+
+    Every child must lie behind its parent, so that no path has an end that is none.
+    """
+
+    cdef trees_t c
+    cdef object keep
+
+    def __init__(self, const int16_t[::1] feature, const float[::1] threshold,
+                 const int32_t[::1] left, const int32_t[::1] right, const int32_t[::1] roots,
+                 const float[:, ::1] leaves, const float[::1] start):
+        cdef int64_t n = feature.shape[0], i
+        if not n or not roots.shape[0]:
+            raise ValueError("there are no trees")
+        wanted = [
+            ("threshold", threshold, (n,)),
+            ("left", left, (n,)),
+            ("right", right, (n,)),
+            ("leaves", leaves, (leaves.shape[0], 1)),
+            ("start", start, (2,)),
+        ]
+        for name, array, shape in wanted:
+            if np.shape(array) != shape:
+                raise ValueError(f"{name} has shape {np.shape(array)}, the trees need {shape}")
+        fields = [("feature", "i4"), ("value", "f4"), ("left", "i4"), ("right", "i4")]
+        nodes, depth = np.empty(n, dtype=fields), np.zeros(n, dtype=np.int32)
+        depths = np.empty(roots.shape[0], dtype=np.int32)
+        cdef node_t[::1] node = nodes
+        cdef int32_t[::1] below = depth, deep = depths
+        for i in range(n - 1, -1, -1):
+            if right[i] < 0:
+                if not 0 <= left[i] < leaves.shape[0]:
+                    raise ValueError(f"node {i} of the trees names leaf {left[i]}, which is none")
+                node[i] = node_t(0, leaves[left[i], 0], i, i)
+            elif not 0 <= feature[i] < N_REFINE:
+                raise ValueError(f"node {i} of the trees looks at input {feature[i]}, which is none")
+            elif not (i < left[i] < n and i < right[i] < n):
+                raise ValueError(f"the children of node {i} of the trees do not lie behind it")
+            else:
+                node[i] = node_t(feature[i], threshold[i], left[i], right[i])
+                below[i] = 1 + max(below[left[i]], below[right[i]])
+        for i in range(roots.shape[0]):
+            if not 0 <= roots[i] < n:
+                raise ValueError(f"tree {i} begins at node {roots[i]}, which is none")
+            deep[i] = below[roots[i]]
+        self.keep = (nodes, roots, depths)
+        self.c = trees_t(roots.shape[0], &node[0], &roots[0], &deep[0], start[1])
+
+
 cdef class Network:
-    """A screen and the networks in the kernels' layout."""
+    """A screen, the networks and, where there are any, trees in the kernels' layout."""
 
     cdef model_t c
     cdef object keep
@@ -376,7 +442,7 @@ cdef class Network:
                  const float[:, ::1] weights2, const float[::1] bias2,
                  const float[::1] weights3, const float[:, :, ::1] refine_weights,
                  const float[:, ::1] refine_bias, const float[:, ::1] refine_out,
-                 const float[::1] table):
+                 const float[::1] table, Trees trees=None):
         cdef int64_t turned = turned_weights.shape[1], even = even_weights.shape[1]
         cdef int64_t refinements = refine_weights.shape[0]
         wanted = [
@@ -404,7 +470,7 @@ cdef class Network:
             )
         self.keep = (first_weights, first_bias, first_out, turned_weights, turned_bias,
                      even_weights, even_bias, weights2, bias2, weights3, refine_weights,
-                     refine_bias, refine_out, table)
+                     refine_bias, refine_out, table, trees)
         self.c.turned = turned
         self.c.even = even
         self.c.floor_snr = floor_snr
@@ -426,6 +492,8 @@ cdef class Network:
         self.c.refine_weights = &refine_weights[0, 0, 0]
         self.c.refine_bias = &refine_bias[0, 0]
         self.c.refine_out = &refine_out[0, 0]
+        if trees is not None:
+            self.c.trees = trees.c
         self.c.table = &table[0]
 
     def judge(self, Image image, int64_t row, int64_t column, int64_t rows, int64_t columns,
@@ -441,13 +509,14 @@ cdef class Network:
     @property
     def refinements(self):
         """How many judgements follow the first one."""
-        return self.c.refinements
+        return later_judgements(&self.c)
 
     def refine(self, Image image, int which, int64_t row, int64_t column, int64_t rows,
                int64_t columns, const float[:, ::1] logits, float[:, ::1] out):
         """Judge every pixel of one tile again, once the logits of the judgement before are there.
 
-        The last of the refinements, which count from 0, writes probabilities, the others logits.
+        ``which`` counts the judgements after the first one from 0; the last of them writes
+        probabilities, the others logits.
         """
         cdef int status
         with nogil:

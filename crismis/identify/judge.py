@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Judge every pixel of an image: screen, networks, refinements, a second look beside hits."""
+"""Judge every pixel of an image: screen, networks, refinements, trees, a second look at hits."""
 
 import functools
 import os
@@ -43,7 +43,8 @@ class Judge:
     Parameters
     ----------
     arrays : dict of str to ndarray
-        ``first_*``, ``*`` and ``refine0_*``, ``refine1_*`` ... weights and biases, and ``table``.
+        ``first_*``, ``*`` and ``refine0_*``, ``refine1_*`` ... weights and biases, ``table``, and
+        where boosted trees judge last, ``trees_*``.
     card : dict
         The model card.
 
@@ -60,7 +61,19 @@ class Judge:
     @property
     def refinements(self):
         """How many judgements follow the first one."""
-        return sum(name.startswith("refine") and name.endswith("_bias1") for name in self.arrays)
+        return len(self._refine) + ("trees_roots" in self.arrays)
+
+    @functools.cached_property
+    def _refine(self):
+        """Prefixes of the refining networks' arrays."""
+        number = sum(name.startswith("refine") and name.endswith("_bias1") for name in self.arrays)
+        return [f"refine{k}_" for k in range(number)]
+
+    @functools.cached_property
+    def _trees(self):
+        """The trees in the kernels' layout, if there are any."""
+        found = {k[6:]: array for k, array in self.arrays.items() if k.startswith("trees_")}
+        return _kernels.Trees(**found) if found else None
 
     @functools.cached_property
     def _units(self):
@@ -74,7 +87,7 @@ class Judge:
     def _weights(self):
         """The weights in the kernels' layout; they are the same for every image."""
         a, (turned, even) = self.arrays, self._units
-        refine = [f"refine{k}_" for k in range(self.refinements)]
+        refine = self._refine
         second = np.concatenate([_padded(a["weights2"][units].T).T for units in (turned, even)])
         return {
             "first": np.ascontiguousarray(a["first_weights1"][:-CONDITIONS]),
@@ -120,9 +133,10 @@ class Judge:
             a["bias2"],
             w["out"],
             w["refine"],
-            np.array([folded(f"refine{k}_") for k in range(self.refinements)]),
+            np.array([folded(name) for name in self._refine]),
             w["refine_out"],
             a["table"],
+            self._trees,
         )
 
 
@@ -173,7 +187,12 @@ def _load(path, modified):
             f"{path}: the networks take {got} inputs, this crismis offers {wanted}; "
             "train the model anew"
         )
-    return Judge(arrays, card)
+    judge = Judge(arrays, card)
+    try:
+        judge.network(np.zeros(CONDITIONS, np.float32))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: no usable arrays ({error}); train the model anew") from error
+    return judge
 
 
 def load_judge(model):
@@ -318,13 +337,13 @@ def judge_scene(scene, judge, refinements, n_threads=1):
     scene : `crismis.identify.sampling.Scene`
     judge : Judge
     refinements : int
-        How many of the refinements follow the first judgement.
+        How many of the later judgements follow the first one.
     n_threads : int
 
     Returns
     -------
     ndarray
-        float32: probabilities after the last refinement there is, logits after an earlier one.
+        float32: probabilities after the last judgement there is, logits after an earlier one.
 
     Examples
     --------

@@ -20,11 +20,12 @@ __all__ = [
     "gather_refine",
     "orientations",
     "orientations_refine",
+    "sample_decided",
     "sample_field",
     "sample_judged",
     "unfinished_judge",
 ]
-__doctest_requires__ = {("sample_judged", "unfinished_judge"): ["torch"]}
+__doctest_requires__ = {("sample_decided", "sample_judged", "unfinished_judge"): ["torch"]}
 
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
@@ -402,13 +403,57 @@ def sample_judged(field, rng, networks, hits=600, others=1800):
     >>> set(judged.labels.tolist()) <= {0, 1}
     True
     """
-    scene = _measure(field)
-    rows, columns = field.electrons.shape
-    logits = _logits(scene, networks)
-    places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))
+    scene, logits, places = _decided(field, networks)
     is_hit = field.labels.ravel()[places] == 1
     rate = _hardness(logits.ravel()[places], is_hit)
     places, rate = _thin(rng, places, is_hit, rate, hits, others)
+    return _judged(field, scene, logits, places, 1 / rate)
+
+
+def sample_decided(field, networks):
+    """Take all pixels of a field that were judged before and whose label is decided.
+
+    Parameters
+    ----------
+    field, networks
+        As for `sample_judged`.
+
+    Returns
+    -------
+    samples : Samples
+        Each of weight 1.
+    places : ndarray
+        Their flat indices in the field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.dataset import sample_decided, sample_field
+    >>> from crismis.learning.fields import random_field
+    >>> from crismis.learning.identification import FIRST_COLUMNS
+    >>> from crismis.learning.training import fit_network
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> samples = sample_field(field, np.random.default_rng(1), hits=200, others=200)
+    >>> networks = {"first": fit_network(samples, [(24, 24)], columns=FIRST_COLUMNS, epochs=1),
+    ...             "full": fit_network(samples, [(48, 48), (24, 24)], epochs=1), "cut": -9.0}
+    >>> samples, places = sample_decided(field, networks)
+    >>> bool((field.labels.ravel()[places] == samples.labels).all())
+    True
+    """
+    scene, logits, places = _decided(field, networks)
+    return _judged(field, scene, logits, places, np.ones(places.size)), places
+
+
+def _decided(field, networks):
+    """The scene of a field, its logits, and the judged pixels whose label is decided."""
+    scene = _measure(field)
+    logits = _logits(scene, networks)
+    places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))
+    return scene, logits, places
+
+
+def _judged(field, scene, logits, places, weights):
+    rows, columns = field.electrons.shape
     planes = scene.image.planes(0, 0, rows, columns)
     y, x = np.divmod(places, columns)
     reach = _kernels.REACH
@@ -418,7 +463,7 @@ def sample_judged(field, rng, networks, hits=600, others=1800):
         scene.conditions[None],
         np.zeros(places.size, np.int32),
         field.labels.ravel()[places].astype(np.uint8),
-        (1 / rate).astype(np.float32),
+        weights.astype(np.float32),
     )
 
 

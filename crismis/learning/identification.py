@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .boosting import LabelledPixels, fit_trees, tree_logits
 from .calibration import fit_table
 from .dataset import CENTRE_LOGIT, FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
 from .evaluation import read_truth_frame
 from .exposures import cut_tracks
-from .fields import random_field
+from .fields import Field, random_field
 from .scenes import KINDS
 from .training import fit_network, load_torch, network_logits
 
@@ -58,6 +59,17 @@ class IdentifyConfig:
     refinements : int
         How many judgements follow the first one, each of which sees the one before of a pixel's
         neighbours, and the scene without its hits; at least 1.
+    trees : int
+        How many boosted trees judge last, from the same inputs as a refinement; none by default.
+        They learn from simulated fields and from the whole of the labelled frames, if there are
+        any; these have a share in the calibration by their share in ``kinds``, by trees that were
+        fitted without the half of the frames that they judge.
+    tree_fields : int
+        Number of simulated fields for the trees; from a few hundred they learn these by heart.
+    tree_leaves : int
+        Largest number of leaves of a tree.
+    tree_rate : float
+        Learning rate of the trees.
     shape : tuple of int
         Pixels of a field.
     widths : tuple of float, optional
@@ -140,6 +152,10 @@ class IdentifyConfig:
     average: int = 1
     start_share: float = 0.0
     refinements: int = 2
+    trees: int = 0
+    tree_fields: int = 1500
+    tree_leaves: int = 31
+    tree_rate: float = 0.15
     shape: tuple = (256, 256)
     widths: tuple | None = None
     hidden: tuple = (96, 384)
@@ -399,6 +415,8 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
 
     if config.start_share and not config.start:
         raise ValueError("start_share is of the model that start= names, and there is none")
+    if config.trees:
+        _check_trees(config)
     load_torch()  # not only after minutes of drawing fields
     output = Path(output)
     folder = Path(folder or output.with_suffix(".work")) / config.digest()
@@ -436,7 +454,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         state.unlink(missing_ok=True)
         return arrays
 
-    def draw(name, first_seed, n, how, networks=None):
+    def draw(name, first_seed, n, how, networks=None, config=config):
         seeds = first_seed + np.arange(n)
         samples = _make_samples(config, folder, name, seeds, workers, report, how, networks)
         log(f"{name}: {len(samples.labels)} samples of {n} fields")
@@ -484,17 +502,28 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         networks["refine"] = refine[:k]
         judged = draw(f"judged{k}", seed, config.refine_fields, sample_judged, networks)
         refine.append(_refinement(fit, f"refine{k}", judged, config))
-    held_out = draw("held_out", _HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
-    logits = network_logits(refine[-1], held_out, residual=CENTRE_LOGIT)
     area = config.held_out_fields * config.shape[0] * config.shape[1]
+    held = (_HELD_OUT_SEEDS, config.held_out_fields, sample_judged, networks)
+    trees = {}
+    if config.trees:
+        networks["refine"] = refine
+        simulated = replace(config, kinds=_simulated(config))
+        seed = _REFINE_SEEDS + config.refinements * config.refine_fields
+        drawn = draw("boosted", seed, config.tree_fields, sample_judged, networks, simulated)
+        held_out = draw("held_out", *held, simulated)
+        trees, logits, held_out, area = _boost(config, folder, drawn, held_out, area, networks, log)
+    else:
+        held_out = draw("held_out", *held)
+        logits = network_logits(refine[-1], held_out, residual=CENTRE_LOGIT)
     table = fit_table(logits, held_out)
     fraction = float(held_out.weights[held_out.labels == 1].sum() / area)
     arrays = full | {f"first_{k}": v for k, v in first.items()}
     for k, again in enumerate(refine):
         arrays |= {f"refine{k}_{name}": v for name, v in again.items()}
+    arrays |= {f"trees_{name}": v for name, v in trees.items() if name != "output"}
     arrays["table"] = table
     final = cut if config.final_cut is None else config.final_cut
-    card = _card(config, final, fraction, logits, held_out)
+    card = _card(config, final, fraction, logits, held_out, area)
     log(json.dumps(card["metrics"]))
     save_model(output, arrays, card)
     return card
@@ -513,6 +542,61 @@ def _refinement(fit, name, judged, config):
     return arrays
 
 
+def _simulated(config):
+    """The kinds of fields but the labelled ones."""
+    return {kind: share for kind, share in config.kinds.items() if kind != "labelled"}
+
+
+def _check_trees(config):
+    if config.trees < 0 or config.tree_leaves < 2 or not 0 < config.tree_rate <= 1:
+        raise ValueError(
+            "trees need trees >= 0, tree_leaves >= 2 and 0 < tree_rate <= 1, got "
+            f"{config.trees}, {config.tree_leaves} and {config.tree_rate}"
+        )
+    if config.tree_fields < 1 or not sum(_simulated(config).values()):
+        raise ValueError("trees learn from simulated fields, too; give `tree_fields` and `kinds`")
+
+
+def _boost(config, folder, drawn, held_out, area, networks, log):
+    """Fit the trees; return them with the logits of held-out samples, these and their area.
+
+    Labelled frames are too few to leave any out: each half is judged by trees that were fitted
+    to the other one, and the trees that ship are fitted to all.
+    """
+
+    def fit(name, labelled):
+        path = folder / f"{name}.npz"
+        if path.exists():
+            with np.load(path) as archive:
+                return dict(archive)
+        how = {"trees": config.trees, "leaves": config.tree_leaves, "rate": config.tree_rate}
+        arrays = fit_trees(drawn, labelled, seed=config.seed, **how)
+        np.savez(path, **arrays)
+        log(f"{name}: {len(arrays['roots'])} trees")
+        return arrays
+
+    share = config.kinds.get("labelled", 0) / sum(config.kinds.values())
+    if not share:
+        trees = fit("trees", None)
+        return trees, tree_logits(trees, held_out), held_out, area
+    frames = [_whole(*read_truth_frame(path)) for path in config.labelled]
+    labelled = LabelledPixels.gather(frames, networks)
+    trees = fit("trees", labelled.samples)
+    judged = np.empty(len(labelled.row), np.float32)
+    for k, (inside, far) in enumerate(labelled.parts()):
+        without = fit(f"trees_without{k}", labelled.samples.reorder(far))
+        judged[inside] = tree_logits(without, labelled.samples.reorder(inside))
+    logits = np.concatenate([tree_logits(trees, held_out), judged])
+    counts = share / (1 - share) * area / labelled.area
+    weighted = replace(labelled.samples, weights=np.float32(counts) * labelled.samples.weights)
+    return trees, logits, Samples.join([held_out, weighted]), area / (1 - share)
+
+
+def _whole(image, labels, readnoise):
+    """A frame with labels as a field."""
+    return Field(image, labels, 1.0, readnoise, np.inf, "labelled", 0, ~np.isfinite(image))
+
+
 def _mean(networks, start, share):
     """Mean of the weights of networks of which each continued from the one before."""
     return {
@@ -528,30 +612,34 @@ def first_cut(first, full, samples, kept=0.9995):
     return float(np.quantile(network_logits(first, hits, FIRST_COLUMNS)[believed], 1 - kept))
 
 
-def _card(config, cut, fraction, logits, held_out):
+def _card(config, cut, fraction, logits, held_out, area):
     hit = held_out.labels == 1
     loss = np.logaddexp(0, np.where(hit, -logits, logits))
     order = np.argsort(-logits)
     clean = np.cumsum(np.where(hit, 0, held_out.weights)[order])
     found = np.cumsum(np.where(hit, held_out.weights, 0)[order])
-    area = config.held_out_fields * config.shape[0] * config.shape[1]
     metrics = {"loss": float(np.average(loss, weights=held_out.weights))}
     for rate in (1e-4, 1e-3, 5e-3):
         place = np.searchsorted(clean, rate * area)
         metrics[f"tpr_at_{rate:g}"] = float(found[min(place, len(found) - 1)] / found[-1])
+    split = "Fields of other seeds for fitting, each refinement, and calibration with figures."
+    measured_on = "held-out simulated fields, judged candidates only"
+    if config.kinds.get("labelled"):
+        measured_on = "held-out simulated fields and labelled frames, judged candidates only"
+        if config.trees:
+            split += " Each half of the labelled frames there by trees fitted without it."
     return {
         "task": "identify",
         "name": config.name,
         "description": config.description,
         "data": config.data,
         "limits": config.limits,
-        "split": "Fields of other seeds for fitting, each refinement, and calibration "
-        "with figures.",
+        "split": split,
         "date": date.today().isoformat(),
         "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},
         "hit_fraction": fraction,
         "metrics": metrics,
-        "metrics_on": "held-out simulated fields, judged candidates only",
+        "metrics_on": measured_on,
         "config": {
             k: Path(v).name if k in _PATHS else v
             for k, v in asdict(config).items()

@@ -7,8 +7,19 @@ import pytest
 from scipy.ndimage import convolve, gaussian_filter, maximum_filter
 
 from crismis.errors import ModelError
-from crismis.identify.judge import hit_probability, judge_scene, load_judge, look_again, reweight
+from crismis.identify import _kernels
+from crismis.identify.judge import (
+    Judge,
+    hit_probability,
+    judge_scene,
+    load_judge,
+    look_again,
+    reweight,
+)
 from crismis.identify.sampling import measure_scene
+from crismis.learning.dataset import gather_refine
+from crismis.learning.trees import flatten_trees
+from crismis.network import save_model
 
 
 def make_frame(electrons, bad=None, gain=1.0, readnoise=5.0):
@@ -151,6 +162,136 @@ def test_a_second_look_sees_what_a_pass_over_the_repaired_image_sees(crowded):
     assert len(places) > 100
     assert np.median(difference) < 0.01
     assert np.mean(difference < 0.2) > 0.95
+
+
+@pytest.fixture
+def trees_judge(crowded):
+    """A scene, a judge whose last judgement is one of trees, and the fitted trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    scene = measure_scene(crowded, np.zeros(crowded.shape, bool), 1.0, 5.0)
+    judge = load_judge("space")
+    logits = judge_scene(scene, judge, judge.refinements - 1)
+    seen = gather(scene, logits, np.flatnonzero(logits > _kernels.TREES_FROM))
+    rng = np.random.default_rng(11)
+    centre, brightness = seen[:, 73], seen[:, 147]
+    label = centre + brightness + rng.normal(size=len(seen)) > 2
+    boosting = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=15).fit(seen, label)
+    arrays, _ = flatten_trees(boosting)
+    return scene, with_trees(judge, arrays), boosting
+
+
+def with_trees(judge, arrays):
+    trees = {f"trees_{k}": v for k, v in arrays.items() if k != "output"}
+    same = np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32)
+    return Judge(judge.arrays | trees | {"table": same}, judge.card)
+
+
+def gather(scene, logits, places):
+    planes = scene.image.planes(0, 0, *logits.shape)
+    y, x = np.divmod(places, logits.shape[1])
+    places = (y + _kernels.REACH) * planes.shape[2] + x + _kernels.REACH
+    return gather_refine(planes, logits, places, scene.sigma_electrons)
+
+
+def test_trees_give_the_sums_of_scikit_learn_and_leave_the_unlikely(trees_judge):
+    scene, judge, boosting = trees_judge
+    assert judge.refinements == load_judge("space").refinements + 1
+    logits = judge_scene(scene, judge, judge.refinements - 1)
+    probability = judge_scene(scene, judge, judge.refinements)
+    likely = np.flatnonzero(logits > _kernels.TREES_FROM)
+    expected = boosting.predict_proba(gather(scene, logits, likely))[:, 1]
+    # Sums of float32 inputs may fall on the other side of a threshold.
+    assert np.mean(abs(probability.ravel()[likely] - expected) < 1e-5) > 0.999
+    assert len(likely) > 5000
+    rest = (logits <= _kernels.TREES_FROM) & (logits > _kernels.SCREENED_OUT)
+    np.testing.assert_allclose(probability[rest], 1 / (1 + np.exp(-logits[rest])), rtol=1e-4)
+    assert (probability[logits == _kernels.SCREENED_OUT] == 0).all()
+
+
+def test_threads_change_no_bit_of_the_trees_judgement(trees_judge):
+    scene, judge, _ = trees_judge
+    one, three = (judge_scene(scene, judge, judge.refinements, n) for n in (1, 3))
+    assert np.array_equal(one, three)
+    first = one.copy()
+    look_again(scene, judge, one, n_threads=1)
+    look_again(scene, judge, three, n_threads=3)
+    assert np.array_equal(one, three)
+    assert (one > first).any()
+
+
+def test_tiles_change_no_bit_of_the_trees_judgement(trees_judge):
+    scene, judge, _ = trees_judge
+    logits = judge_scene(scene, judge, judge.refinements - 1)
+    network = judge.network(scene.conditions)
+    rows, columns = logits.shape
+    whole, parts = np.zeros_like(logits), np.zeros_like(logits)
+    network.refine(scene.image, 2, 0, 0, rows, columns, logits, whole)
+    for row in range(0, rows, 50):
+        for column in range(0, columns, 53):
+            network.refine(scene.image, 2, row, column, 50, 53, logits, parts)
+    assert np.array_equal(whole, parts)
+
+
+def test_instruction_sets_agree_on_the_trees_judgement(trees_judge):
+    scene, judge, _ = trees_judge
+    logits = judge_scene(scene, judge, judge.refinements - 1)
+    network = judge.network(scene.conditions)
+    results = []
+    for target in range(_kernels.best_target() + 1):
+        scene.image.target = target
+        results.append(np.zeros_like(logits))
+        network.refine(scene.image, 2, 0, 0, *logits.shape, logits, results[-1])
+    for other in results[1:]:
+        assert np.mean(abs(other - results[0]) < 1e-5) > 0.9999
+
+
+def test_a_second_look_reaches_as_far_as_the_trees_do(trees_judge):
+    scene, judge, _ = trees_judge
+    first = judge_scene(scene, judge, judge.refinements)
+    places = np.flatnonzero((first > 0.1) & (first < 0.5))[:300]
+    network = judge.network(scene.conditions)
+    # Where nothing counts as a hit, the second look sees what the first saw.
+    low = np.minimum(first, np.float32(0.4))
+    assert np.array_equal(network.look_again(scene.image, low, places, network), first.flat[places])
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("feature", 0, 148, "input 148"),
+        ("feature", 0, -1, "input -1"),
+        ("left", 0, 0, "do not lie behind"),
+        ("right", 0, 30_000, "do not lie behind"),
+        ("left", -1, 30_000, "leaf 30000"),
+        ("roots", 0, 30_000, "begins at node 30000"),
+        ("roots", -1, -1, "begins at node -1"),
+    ],
+)
+def test_damaged_trees_are_refused(trees_judge, tmp_path, name, place, value, message):
+    _, judge, _ = trees_judge
+    trees = {k: v.copy() for k, v in judge.arrays.items()}
+    trees[f"trees_{name}"][place] = value
+    save_model(tmp_path / "damaged.crm", trees, judge.card)
+    with pytest.raises(ModelError, match=message):
+        load_judge(tmp_path / "damaged.crm")
+
+
+@pytest.mark.parametrize("name", ["feature", "left", "leaves", "start", "roots"])
+def test_trees_of_wrong_shapes_are_refused(trees_judge, tmp_path, name):
+    _, judge, _ = trees_judge
+    damaged = judge.arrays | {f"trees_{name}": judge.arrays[f"trees_{name}"][:0]}
+    save_model(tmp_path / "damaged.crm", damaged, judge.card)
+    with pytest.raises(ModelError, match="arrays"):
+        load_judge(tmp_path / "damaged.crm")
+
+
+def test_trees_without_an_array_are_refused(trees_judge, tmp_path):
+    _, judge, _ = trees_judge
+    damaged = {k: v for k, v in judge.arrays.items() if k != "trees_left"}
+    save_model(tmp_path / "damaged.crm", damaged, judge.card)
+    with pytest.raises(ModelError, match="arrays"):
+        load_judge(tmp_path / "damaged.crm")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,13 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 from crismis.cli.app import app, load_commands
-from crismis.identify.judge import Judge, load_judge
+from crismis.identify.inputs import prepare
+from crismis.identify.judge import Judge, hit_probability, load_judge
 from crismis.identify.sampling import CONDITIONS
 from crismis.learning import dataset, identification
+from crismis.learning.boosting import fit_trees, tree_logits
+from crismis.learning.calibration import fit_table
+from crismis.learning.evaluation import read_truth_frame
 from crismis.learning.fields import random_field
 from crismis.learning.identification import IdentifyConfig, train_identify
 from crismis.network import load_model
@@ -211,6 +215,107 @@ def test_labelled_frames_serve_the_networks_and_the_calibration_by_turns(tmp_pat
             assert np.count_nonzero(drawn.labels == 1) == hits[frame]
     card = train_identify(config, tmp_path / "labelled.crm", n_threads=1)
     assert card["labelled"] == ["fit.fits", "judge_again.fits"]
+
+
+@pytest.fixture
+def with_trees(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    path = tmp_path / "truth.fits"
+    truth_file(path, 0)
+    return replace(
+        SMALL,
+        kinds={"dark": 1.0, "labelled": 1.0},
+        labelled=[str(path)],
+        first_cut=-16.0,
+        trees=6,
+        tree_fields=4,
+        tree_leaves=8,
+    )
+
+
+def test_trees_judge_last(with_trees, tmp_path):
+    card = train_identify(with_trees, tmp_path / "trees.crm", n_threads=1)
+    judge = load_judge(tmp_path / "trees.crm")
+    assert judge.refinements == SMALL.refinements + 1
+    assert len(judge.arrays["trees_roots"]) == card["config"]["trees"] == 6
+    image, _, readnoise = read_truth_frame(with_trees.labelled[0])
+    frame = prepare(image, gain=1.0, readnoise=readnoise, detector=None)
+    probability = hit_probability(frame, model=judge)
+    assert 0 <= probability.min() < probability.max() <= 1
+
+
+def test_labelled_pixels_are_calibrated_by_trees_that_have_not_seen_them(
+    with_trees, tmp_path, monkeypatch
+):
+    fits = []
+
+    def fit(simulated, labelled, **settings):
+        fits.append(labelled)
+        return fit_trees(simulated, labelled, **settings)
+
+    monkeypatch.setattr(identification, "fit_trees", fit)
+    calibrated = []
+
+    def table(logits, samples):
+        calibrated.append((logits, samples))
+        return fit_table(logits, samples)
+
+    monkeypatch.setattr(identification, "fit_table", table)
+    train_identify(with_trees, tmp_path / "trees.crm", n_threads=1)
+    everything, *parts = (len(f.labels) for f in fits)
+    assert len(parts) == 2
+    assert sum(parts) < everything
+    ((logits, samples),) = calibrated
+    assert len(logits) == len(samples.labels)
+    own = samples.reorder(slice(-everything, None))
+    arrays = {
+        k[6:]: v for k, v in load_model(tmp_path / "trees.crm")[0].items() if k.startswith("trees_")
+    }
+    arrays["output"] = np.ones(len(arrays["roots"]), np.int8)
+    assert not np.allclose(tree_logits(arrays, own), logits[-everything:])
+    share = samples.weights[-everything:].sum() / everything
+    area = SMALL.held_out_fields * 96 * 96
+    assert share == pytest.approx(area / (96 * 96), rel=1e-3)
+
+
+def test_a_stopped_fit_of_trees_goes_on_where_it_was(with_trees, tmp_path, monkeypatch):
+    def stop(*args, **settings):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "trees.crm"
+    with monkeypatch.context() as patch:
+        patch.setattr(identification, "tree_logits", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_identify(with_trees, path, n_threads=1)
+    (kept,) = tmp_path.rglob("trees.npz")
+    before = kept.stat().st_mtime_ns
+    train_identify(with_trees, path, n_threads=1)
+    assert kept.stat().st_mtime_ns == before
+    with np.load(kept) as archive:
+        assert np.array_equal(load_model(path)[0]["trees_left"], archive["left"])
+
+
+def test_trees_need_no_labelled_frames(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    alone = replace(SMALL, trees=3, tree_fields=4, first_cut=-16.0)
+    train_identify(alone, tmp_path / "alone.crm", n_threads=1)
+    assert len(load_model(tmp_path / "alone.crm")[0]["trees_roots"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"trees": -1}, "trees >= 0"),
+        ({"tree_leaves": 1}, "tree_leaves"),
+        ({"tree_rate": 0.0}, "tree_rate"),
+        ({"tree_fields": 0}, "tree_fields"),
+        ({"kinds": {"labelled": 1.0}}, "kinds"),
+    ],
+)
+def test_wrong_settings_of_trees_are_named(tmp_path, wrong, message):
+    config = replace(SMALL, **{"trees": 5} | wrong)
+    with pytest.raises(ValueError, match=message):
+        train_identify(config, tmp_path / "x.crm", n_threads=1)
 
 
 def test_hits_of_exposure_pairs_serve_as_tracks(tmp_path):

@@ -27,6 +27,8 @@
 #define N_REFINE (3 * N_INNER + 1)
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
 #define HOPELESS -8.0f /* logit below which nothing is judged again */
+#define UNLIKELY -5.0f /* logit below which trees judge nothing again */
+#define TOGETHER 32 /* pixels that one tree after the other judges while it is in the cache */
 #define LOGIT_RANGE 10.0f
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
 #define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
@@ -44,6 +46,20 @@ typedef struct {
     float sigma_electrons; /* typical background noise in electrons */
 } image_t;
 
+/* A leaf holds its value, and is its own child. */
+typedef struct {
+    int32_t feature;
+    float value; /* what goes beyond it goes to the right */
+    int32_t left, right;
+} node_t;
+
+typedef struct {
+    int64_t n; /* trees; 0 where the last refinement is the last judgement */
+    const node_t *nodes;
+    const int32_t *roots, *depths;
+    float start;
+} trees_t;
+
 typedef struct {
     int turned, even; /* hidden units, multiples of UNITS; even ones see sums over turned pixels */
     float floor_snr, floor_peak; /* numeric screen */
@@ -56,6 +72,7 @@ typedef struct {
     int refinements;
     /* of each refinement: N_REFINE x UNITS, UNITS, UNITS + 1 */
     const float *refine_weights, *refine_bias, *refine_out;
+    trees_t trees;                 /* the last judgement, after the refinements */
     const float *table;            /* calibrated logit at logits -16, -15.5 ... 16 */
 } model_t;
 
@@ -128,6 +145,18 @@ static void make_windows(int64_t width, windows_t *w)
     for (int k = 0; k < N_INNER; k++) w->ratio_rings[k] += N_INNER / 2;
     fill_rings(3, 2, STEP, width, w->context_rings, w->context_ends);
     for (int k = 0; k < 1024; k++) w->count[k] = k;
+}
+
+/* How many judgements follow the first one. */
+static int later_judgements(const model_t *m)
+{
+    return m->refinements + (m->trees.n > 0);
+}
+
+/* Logit above which one of them judges a pixel again. */
+static float least_judged(const model_t *m, int which)
+{
+    return which < m->refinements ? HOPELESS : UNLIKELY;
 }
 
 static float probability(float logit, const float *table)

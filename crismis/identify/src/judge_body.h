@@ -368,12 +368,49 @@ TARGET static void NAME(refine_inputs)(const float *seen, float *logit, float *r
         rest[j] = logit[j] > -LOGIT_RANGE ? seen[j] / (1.0f + expf(logit[j])) : seen[j];
 }
 
+/* Logits of places by the sum of trees, from the same inputs as a refinement's. */
+TARGET static void NAME(trees_found)(const image_t *im, const trees_t *t, const planes_t *p,
+                                     const float *near, const float *rest, const int32_t *offset,
+                                     const int32_t *found, int64_t n, float *logits)
+{
+    const float *plane[3] = {p->compressed, near, rest};
+    float x[N_REFINE * TOGETHER];
+    for (int64_t i = 0; i < n; i += TOGETHER) {
+        int here = (int)(n - i < TOGETHER ? n - i : TOGETHER);
+        int32_t at[TOGETHER];
+        float *sum = logits + i;
+        for (int l = 0; l < here; l++) {
+            const int32_t place = found[i + l];
+            float *feature = x + l * N_REFINE;
+            for (int k = 0; k < 3; k++)
+                for (int o = 0; o < N_INNER; o++) *feature++ = plane[k][place + offset[o]];
+            *feature = NAME(brightness)(p->snr[place], im->sigma_electrons);
+            sum[l] = t->start;
+        }
+        for (int64_t tree = 0; tree < t->n; tree++) {
+            for (int l = 0; l < here; l++) at[l] = t->roots[tree];
+            for (int32_t d = 0; d < t->depths[tree]; d++)
+                for (int l = 0; l < here; l++) {
+                    const node_t *node = t->nodes + at[l];
+                    at[l] = x[l * N_REFINE + node->feature] > node->value ? node->right
+                                                                          : node->left;
+                }
+            for (int l = 0; l < here; l++) sum[l] += t->nodes[at[l]].value;
+        }
+        for (int l = 0; l < here; l++) sum[l] = sum[l] > NOTHING + 1 ? sum[l] : NOTHING + 1;
+    }
+}
+
 /* Logits of places from the planes of `refine_inputs`. */
 TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int which,
                                       const planes_t *p, const float *near, const float *rest,
                                       const int32_t *offset, const int32_t *found, int64_t n,
                                       float *logits)
 {
+    if (which == m->refinements) {
+        NAME(trees_found)(im, &m->trees, p, near, rest, offset, found, n, logits);
+        return;
+    }
     const float *weights = m->refine_weights + (int64_t)which * N_REFINE * UNITS;
     const float *bias = m->refine_bias + which * UNITS;
     const float *out_weights = m->refine_out + which * (UNITS + 1);
@@ -395,7 +432,8 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
                                       int64_t row, int64_t column, const float *logits, float *out)
 {
     int64_t rows = p->height - 2 * INNER, columns = p->width - 2 * INNER, n = 0;
-    int last = which == m->refinements - 1;
+    int last = which == later_judgements(m) - 1;
+    float least = least_judged(m, which);
     int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
     float *refined = malloc(rows * columns * sizeof(float));
     int64_t *from = malloc(p->width * sizeof(int64_t));
@@ -423,7 +461,7 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
         int64_t at = (row + i) * im->columns + column;
         for (int64_t j = 0; j < columns; j++) {
             float value = logits[at + j];
-            if (value > HOPELESS)
+            if (value > least)
                 found[n++] = (int32_t)((i + INNER) * p->width + j + INNER);
             else
                 out[at + j] = last ? probability(value, m->table) : value;
@@ -508,7 +546,8 @@ TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int
                              NAME(look_t) *t, float *out)
 {
     planes_t *p = &t->planes;
-    int64_t width = p->width, reach = INNER * m->refinements, n;
+    int judgements = later_judgements(m);
+    int64_t width = p->width, reach = INNER * judgements, n;
     int64_t corner = HALO * width + HALO, centre = (HALO + reach) * (width + 1);
     if (NAME(scale)(im, row - reach, column - reach, p)) return -1;
     NAME(fill_hits)(im, row - reach, column - reach, judged, p, t->from, t->unusable);
@@ -529,9 +568,10 @@ TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int
         for (int64_t k = 0; k < width * width; k++)
             if (f == 0 || t->near[k] < t->last[k]) t->last[k] = t->near[k];
     }
-    for (int which = 0; which < m->refinements; which++) {
-        int64_t half = INNER * (m->refinements - 1 - which);
-        if (!(t->last[centre] > HOPELESS)) break;
+    for (int which = 0; which < judgements; which++) {
+        int64_t half = INNER * (judgements - 1 - which);
+        float least = least_judged(m, which);
+        if (!(t->last[centre] > least)) break;
         memcpy(t->near, t->last, width * width * sizeof(float));
         for (int64_t i = -half - INNER; i <= half + INNER; i++) {
             int64_t at = centre + i * width - half - INNER;
@@ -541,7 +581,7 @@ TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int
         n = 0;
         for (int64_t i = centre - half * width; i <= centre + half * width; i += width)
             for (int64_t k = i - half; k <= i + half; k++)
-                if (t->last[k] > HOPELESS) t->found[n++] = (int32_t)k;
+                if (t->last[k] > least) t->found[n++] = (int32_t)k;
         NAME(refine_found)(im, m, which, p, t->near, t->rest, t->window->inner, t->found, n,
                            t->logits);
         for (int64_t k = 0; k < n; k++) t->last[t->found[k]] = t->logits[k];
@@ -554,7 +594,8 @@ TARGET static int NAME(look_again)(const image_t *im, const model_t *const *firs
                                    const model_t *m, const float *judged, const int64_t *places,
                                    int64_t n, float *out)
 {
-    int64_t side = 2 * INNER * m->refinements + 1, size = (side + 2 * HALO) * (side + 2 * HALO);
+    int64_t side = 2 * INNER * later_judgements(m) + 1;
+    int64_t size = (side + 2 * HALO) * (side + 2 * HALO);
     size_t scratch = 0;
     for (int f = 0; f < n_first; f++)
         if (SCRATCH(first[f], LANES) > scratch) scratch = SCRATCH(first[f], LANES);
