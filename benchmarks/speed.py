@@ -40,13 +40,14 @@ def contestants(ccd, model=None, facts=FIELD_FACTS):
 
     chosen = {} if model is None else {"model": model}
 
-    def learned(repair):
-        return crismis.cosmicray_learned(ccd, repair=repair, **facts, **chosen)
+    def learned(repair, **options):
+        return crismis.cosmicray_learned(ccd, repair=repair, **options, **facts, **chosen)
 
     return {
         "astroscrappy.detect_cosmics, defaults": lambda: astroscrappy.detect_cosmics(ccd.data),
         "crismis, repair=False": lambda: learned(False),
         "crismis, repair=True": lambda: learned(True),
+        "crismis, repair=False, fit_stars=True": lambda: learned(False, fit_stars=True),
     }
 
 

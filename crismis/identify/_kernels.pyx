@@ -76,7 +76,9 @@ cdef extern from "measure.h" nogil:
         int64_t width, height, border
 
     int best_target_c "best_target"()
+    int TOGETHER
     int later_judgements(const model_t *)
+    void sum_trees(const trees_t *, const float *, int64_t, int, float *)
     int allocate_planes(planes_t *, int64_t, int64_t, int64_t)
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
@@ -111,6 +113,7 @@ cdef extern from "stars.h" nogil:
 REACH = HALO
 STAMP_HALF = STAR_HALF
 STAR_INPUTS = STAR_INPUTS_C
+STAR_WINDOW_PIXELS = STAR_WINDOW
 PSF_SHAPE = PSF_SIDE, PSF_SIDE
 PSF_MIDDLE = PSF_CENTRE
 HIDDEN_STEP = UNITS
@@ -385,11 +388,12 @@ cdef class Trees:
     """
 
     cdef trees_t c
+    cdef int64_t inputs
     cdef object keep
 
     def __init__(self, const int16_t[::1] feature, const float[::1] threshold,
                  const int32_t[::1] left, const int32_t[::1] right, const int32_t[::1] roots,
-                 const float[:, ::1] leaves, const float[::1] start):
+                 const float[:, ::1] leaves, const float[::1] start, int64_t inputs=N_REFINE):
         cdef int64_t n = feature.shape[0], i
         if not n or not roots.shape[0]:
             raise ValueError("there are no trees")
@@ -413,7 +417,7 @@ cdef class Trees:
                 if not 0 <= left[i] < leaves.shape[0]:
                     raise ValueError(f"node {i} of the trees names leaf {left[i]}, which is none")
                 node[i] = node_t(0, leaves[left[i], 0], i, i)
-            elif not 0 <= feature[i] < N_REFINE:
+            elif not 0 <= feature[i] < inputs:
                 raise ValueError(f"node {i} of the trees looks at input {feature[i]}, which is none")
             elif not (i < left[i] < n and i < right[i] < n):
                 raise ValueError(f"the children of node {i} of the trees do not lie behind it")
@@ -426,6 +430,20 @@ cdef class Trees:
             deep[i] = below[roots[i]]
         self.keep = (nodes, roots, depths)
         self.c = trees_t(roots.shape[0], &node[0], &roots[0], &deep[0], start[1])
+        self.inputs = inputs
+
+    def logits(self, const float[:, ::1] inputs):
+        """Return the sum of the trees for each row of inputs."""
+        cdef int64_t i = 0, n = inputs.shape[0]
+        if inputs.shape[1] != self.inputs:
+            raise ValueError(f"the trees need {self.inputs} inputs, got {inputs.shape[1]}")
+        out = np.empty(n, dtype=np.float32)
+        cdef float[::1] view = out
+        with nogil:
+            while i < n:
+                sum_trees(&self.c, &inputs[i, 0], self.inputs, min(n - i, TOGETHER), &view[i])
+                i += TOGETHER
+        return out
 
 
 cdef class Network:

@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..network import load_model
 from . import _kernels
 from .sampling import CONDITIONS, measure_scene, tiles
+from .stars import judge_stars
 from .threads import default_threads, run_tasks
 
 __all__ = [
@@ -44,7 +45,8 @@ class Judge:
     ----------
     arrays : dict of str to ndarray
         ``first_*``, ``*`` and ``refine0_*``, ``refine1_*`` ... weights and biases, ``table``, and
-        where boosted trees judge last, ``trees_*``.
+        where boosted trees judge last, ``trees_*``; ``stars_*`` of those that judge what lies on
+        stars.
     card : dict
         The model card.
 
@@ -71,9 +73,21 @@ class Judge:
 
     @functools.cached_property
     def _trees(self):
-        """The trees in the kernels' layout, if there are any."""
-        found = {k[6:]: array for k, array in self.arrays.items() if k.startswith("trees_")}
-        return _kernels.Trees(**found) if found else None
+        """The trees that judge last in the kernels' layout, if there are any."""
+        return self._read_trees("trees_", _kernels.INPUTS_REFINE)
+
+    @functools.cached_property
+    def star_trees(self):
+        """The same for those that judge what lies on stars."""
+        return self._read_trees("stars_", _kernels.STAR_INPUTS)
+
+    def _read_trees(self, prefix, inputs):
+        found = {
+            name.removeprefix(prefix): array
+            for name, array in self.arrays.items()
+            if name.startswith(prefix)
+        }
+        return _kernels.Trees(**found, inputs=inputs) if found else None
 
     @functools.cached_property
     def _units(self):
@@ -190,6 +204,7 @@ def _load(path, modified):
     judge = Judge(arrays, card)
     try:
         judge.network(np.zeros(CONDITIONS, np.float32))
+        _ = judge.star_trees
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: no usable arrays ({error}); train the model anew") from error
     return judge
@@ -267,7 +282,9 @@ def choose_model(frame, scene):
     return "ground" if _ABOVE_SEA.search(location) else "space"
 
 
-def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_threads=None):
+def hit_probability(
+    frame, *, model=None, psf_fwhm=None, fit_stars=False, hit_fraction=None, n_threads=None
+):
     """Probability of every pixel to hold charge of a particle.
 
     Parameters
@@ -278,6 +295,10 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         Which model; by default the image chooses, see `choose_model`.
     psf_fwhm : float, optional
         Width of stars in pixels, where it is known better than the image tells.
+    fit_stars : bool
+        Whether to fit the image's own point-spread function to its stars, where they have one in
+        common, and to judge what lies on them by what they leave; of the models shipped, that for
+        space can.
     hit_fraction : float, optional
         Expected fraction of hit pixels, to which the probabilities are re-weighted, see
         `reweight`.
@@ -314,12 +335,18 @@ def hit_probability(frame, *, model=None, psf_fwhm=None, hit_fraction=None, n_th
         psf_fwhm=psf_fwhm,
         n_threads=n_threads,
     )
-    if model is None:
-        model = choose_model(frame, scene)
-    judge = model if isinstance(model, Judge) else load_judge(model)
+    chosen = choose_model(frame, scene) if model is None else model
+    judge = chosen if isinstance(chosen, Judge) else load_judge(chosen)
+    if fit_stars and judge.star_trees is None and model is not None:
+        raise ValueError(
+            f"fit_stars=True needs a model that has learned of stars, such as 'space'; "
+            f"{judge.card.get('name')!r} has not"
+        )
     frame.model = judge.card
     out = judge_scene(scene, judge, judge.refinements, n_threads)
     look_again(scene, judge, out, n_threads)
+    if fit_stars and judge.star_trees is not None:
+        judge_stars(scene.image, judge.star_trees, out, n_threads)
     if hit_fraction is not None:
         reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out

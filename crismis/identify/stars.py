@@ -12,7 +12,7 @@ from . import _kernels
 from .sampling import tiles
 from .threads import run_tasks
 
-__all__ = ["StarField", "fit_stars_of", "judge_stars"]
+__all__ = ["StarField", "fit_stars_of", "judge_stars", "star_inputs"]
 
 LEAST_PEAK = 8.0
 """S/N of the faintest peaks that are taken for stars."""
@@ -32,8 +32,10 @@ _ENOUGH = 8  # of these
 _MOST = 150
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
-_LARGEST_ERROR = 0.2
+_LARGEST_ERROR = 0.05
+_LARGEST_CHI = 1.5
 _CHUNK = 128
+_ROWS = 4096
 
 
 @dataclass
@@ -112,12 +114,12 @@ def fit_stars_of(image, probability, n_threads=1):
     for last in (False, False, True):
         fitted(psf, error, 3 if last else 6, cleaned, stars)
         psf, error = _corrected(psf, error, cleaned[clear], weights[clear], sigma, stars[clear])
-        if error > _LARGEST_ERROR:
-            return None
         fitted(psf, error, 3, cleaned, stars)
         models = _kernels.star_models(psf, stars)
         cleaned = stamps.copy()
         _kernels.subtract_neighbours(cleaned, models, centres, pairs)
+    if error > _LARGEST_ERROR or np.median(stars["chi"][clear]) > _LARGEST_CHI:
+        return None
     return StarField(psf, error, centres, stars, cleaned, weights, models, sigma)
 
 
@@ -265,10 +267,23 @@ def star_inputs(field, probability):
     return places, inputs
 
 
-def judge_stars(image, judge, probability, n_threads=1):
-    """Judge the pixels on stars anew, in place, knowing what the stars alone would give."""
+def judge_stars(image, trees, probability, n_threads=1):
+    """Judge the pixels on stars anew, in place, knowing what the stars alone would give.
+
+    Parameters
+    ----------
+    image : `crismis.identify._kernels.Image`
+    trees : `crismis.identify._kernels.Trees`
+        They judge what `star_inputs` returns.
+    probability : ndarray
+        float32, of the judgements before.
+    n_threads : int
+    """
     field = fit_stars_of(image, probability, n_threads)
     if field is None:
         return
     places, inputs = star_inputs(field, probability)
-    probability.reshape(-1)[places] = expit(judge(inputs))
+    groups = [np.s_[k : k + _ROWS] for k in range(0, len(places), _ROWS)]
+    logits = run_tasks(lambda group: trees.logits(inputs[group]), groups, n_threads)
+    for group, value in zip(groups, logits, strict=True):
+        probability.reshape(-1)[places[group]] = expit(value)

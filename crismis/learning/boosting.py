@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
-"""Boosted trees that judge last: from simulated fields and from whole frames with labels."""
+"""Boosted trees that judge last, or what lies on stars: from simulated fields, and real labels."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ import numpy as np
 from ..events._kernels import forest_scores
 from ..identify import _kernels
 from .dataset import CENTRE_LOGIT, Samples, orientations_refine, sample_decided
+from .stars import orientations_star
 from .trees import flatten_trees
 
-__all__ = ["LabelledPixels", "fit_trees", "tree_logits"]
+__all__ = ["LabelledPixels", "fit_star_trees", "fit_trees", "tree_logits"]
 __doctest_requires__ = {("LabelledPixels",): ["torch"]}
 
 _PARTS = 2
@@ -119,16 +120,52 @@ def fit_trees(simulated, labelled=None, *, trees, leaves=31, rate=0.15, seed=1):
     >>> bool(((logits > 0) == labels).mean() > 0.9)
     True
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
+    turns = orientations_refine()
     simulated = simulated.reorder(_likely(simulated))
     weights = np.minimum(simulated.weights, _LARGEST_WEIGHT)
-    turned = [_turned(simulated, weights, 1)]
+    turned = [_turned(simulated, weights, turns, 1)]
     if labelled is not None:
         labelled = labelled.reorder(_likely(labelled))
         equal = weights.sum() / (8 * max(len(labelled.labels), 1))
-        turned.append(_turned(labelled, np.full(len(labelled.labels), equal), 8))
-    inputs, labels, weights = (np.concatenate(x) for x in zip(*turned, strict=True))
+        turned.append(_turned(labelled, np.full(len(labelled.labels), equal), turns, 8))
+    joined = (np.concatenate(part) for part in zip(*turned, strict=True))
+    return _boosted(*joined, trees, leaves, rate, seed)
+
+
+def fit_star_trees(samples, *, trees, leaves=31, rate=0.15, seed=1):
+    """Fit the boosted trees that judge what lies on stars, each sample in one orientation.
+
+    Parameters
+    ----------
+    samples : `crismis.learning.dataset.Samples`
+        As `crismis.learning.stars.sample_stars` takes them.
+    trees, leaves, rate, seed
+        As for `fit_trees`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        As `crismis.learning.trees.flatten_trees` makes them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.learning.boosting import fit_star_trees
+    >>> from crismis.learning.dataset import Samples
+    >>> inputs = np.random.default_rng(1).normal(size=(2000, 55)).astype("f4")
+    >>> labels = (inputs[:, 12] > 0).astype("u1")
+    >>> samples = Samples(inputs, np.zeros((1, 2), "f4"), np.zeros(2000, int), labels,
+    ...                   np.ones(2000, "f4"))
+    >>> len(fit_star_trees(samples, trees=3)["roots"])
+    3
+    """
+    turned = _turned(samples, samples.weights, orientations_star(), 1)
+    return _boosted(*turned, trees, leaves, rate, seed)
+
+
+def _boosted(inputs, labels, weights, trees, leaves, rate, seed):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     boosting = HistGradientBoostingClassifier(
         max_iter=trees,
         learning_rate=rate,
@@ -182,11 +219,11 @@ def _likely(samples):
     return samples.inputs[:, CENTRE_LOGIT] > _kernels.TREES_FROM
 
 
-def _turned(samples, weights, times):
+def _turned(samples, weights, turns, times):
     """Inputs, labels and weights, each sample in so many of the eight orientations."""
     number = np.arange(len(samples.labels))
     inputs, chosen = [], []
-    for k, turn in enumerate(orientations_refine()):
+    for k, turn in enumerate(turns):
         some = (number + k) % 8 < times
         inputs.append(samples.inputs[some][:, turn].astype(np.float32))
         chosen.append(number[some])

@@ -290,7 +290,7 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     >>> bool(samples.weights.min() >= 1)
     True
     """
-    scene = _measure(field)
+    scene = measure_field(field)
     planes = scene.image.planes(0, 0, *field.electrons.shape)
     reach = _kernels.REACH
     labels = np.pad(field.labels, reach, constant_values=2).ravel()
@@ -312,7 +312,7 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     )
 
 
-def _measure(field):
+def measure_field(field):
     # Networks that learn from levelled shadows take the loops of real coronae for hits, and
     # fields are too small for parts of their own.
     return measure_scene(
@@ -446,7 +446,7 @@ def sample_decided(field, networks):
 
 def _decided(field, networks):
     """The scene of a field, its logits, and the judged pixels whose label is decided."""
-    scene = _measure(field)
+    scene = measure_field(field)
     logits = _logits(scene, networks)
     places = np.flatnonzero((logits > _kernels.SCREENED_OUT) & (field.labels != 2))
     return scene, logits, places

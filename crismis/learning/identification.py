@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .boosting import LabelledPixels, fit_trees, tree_logits
+from ..identify.judge import Judge
+from .boosting import LabelledPixels, fit_star_trees, fit_trees, tree_logits
 from .calibration import fit_table
 from .dataset import CENTRE_LOGIT, FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
 from .evaluation import read_truth_frame
 from .exposures import cut_tracks
 from .fields import Field, random_field
 from .scenes import KINDS
+from .stars import sample_stars
 from .training import fit_network, load_torch, network_logits
 
 __all__ = ["IdentifyConfig", "train_identify"]
@@ -28,6 +30,7 @@ _PATHS = ("footprints", "psfs", "start", "background_model")
 _WORDS = ("description", "data", "limits")
 _SMALL = (24, 24)
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
+_STAR_SEEDS = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,12 @@ class IdentifyConfig:
         Largest number of leaves of a tree.
     tree_rate : float
         Learning rate of the trees.
+    star_trees : int
+        How many boosted trees, with ``tree_leaves`` and ``tree_rate``, judge what lies on stars
+        where a user asks for ``fit_stars=True``; none by default.
+    star_fields : int
+        Number of fields for these, twice as large along either axis, of which those with
+        stars of one shape serve.
     shape : tuple of int
         Pixels of a field.
     widths : tuple of float, optional
@@ -156,6 +165,8 @@ class IdentifyConfig:
     tree_fields: int = 1500
     tree_leaves: int = 31
     tree_rate: float = 0.15
+    star_trees: int = 0
+    star_fields: int = 800
     shape: tuple = (256, 256)
     widths: tuple | None = None
     hidden: tuple = (96, 384)
@@ -415,8 +426,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
 
     if config.start_share and not config.start:
         raise ValueError("start_share is of the model that start= names, and there is none")
-    if config.trees:
-        _check_trees(config)
+    _check_trees(config)
     load_torch()  # not only after minutes of drawing fields
     output = Path(output)
     folder = Path(folder or output.with_suffix(".work")) / config.digest()
@@ -525,6 +535,18 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     final = cut if config.final_cut is None else config.final_cut
     card = _card(config, final, fraction, logits, held_out, area)
     log(json.dumps(card["metrics"]))
+    if config.star_trees:
+        larger = replace(config, shape=tuple(2 * n for n in config.shape))
+        how = (config.star_fields, sample_stars, Judge(arrays, card), larger)
+        stars = fit_star_trees(
+            draw("stars", _STAR_SEEDS, *how),
+            trees=config.star_trees,
+            leaves=config.tree_leaves,
+            rate=config.tree_rate,
+            seed=config.seed,
+        )
+        log(f"stars: {config.star_trees} trees")
+        arrays |= {f"stars_{name}": v for name, v in stars.items() if name != "output"}
     save_model(output, arrays, card)
     return card
 
@@ -548,12 +570,14 @@ def _simulated(config):
 
 
 def _check_trees(config):
-    if config.trees < 0 or config.tree_leaves < 2 or not 0 < config.tree_rate <= 1:
+    most = max(config.trees, config.star_trees)
+    least = min(config.trees, config.star_trees)
+    if least < 0 or (most and (config.tree_leaves < 2 or not 0 < config.tree_rate <= 1)):
         raise ValueError(
-            "trees need trees >= 0, tree_leaves >= 2 and 0 < tree_rate <= 1, got "
-            f"{config.trees}, {config.tree_leaves} and {config.tree_rate}"
+            "trees need trees and star_trees >= 0, tree_leaves >= 2 and 0 < tree_rate <= 1, got "
+            f"{config.trees}, {config.star_trees}, {config.tree_leaves} and {config.tree_rate}"
         )
-    if config.tree_fields < 1 or not sum(_simulated(config).values()):
+    if config.trees and (config.tree_fields < 1 or not sum(_simulated(config).values())):
         raise ValueError("trees learn from simulated fields, too; give `tree_fields` and `kinds`")
 
 

@@ -159,6 +159,23 @@ static float least_judged(const model_t *m, int which)
     return which < m->refinements ? HOPELESS : UNLIKELY;
 }
 
+/* Sums of trees for at most TOGETHER rows of inputs, one tree after the other. */
+static void sum_trees(const trees_t *t, const float *x, int64_t inputs, int n, float *sum)
+{
+    int32_t at[TOGETHER];
+    for (int l = 0; l < n; l++) sum[l] = t->start;
+    for (int64_t tree = 0; tree < t->n; tree++) {
+        for (int l = 0; l < n; l++) at[l] = t->roots[tree];
+        for (int32_t d = 0; d < t->depths[tree]; d++)
+            for (int l = 0; l < n; l++) {
+                const node_t *node = t->nodes + at[l];
+                at[l] = x[l * inputs + node->feature] > node->value ? node->right : node->left;
+            }
+        for (int l = 0; l < n; l++) sum[l] += t->nodes[at[l]].value;
+    }
+    for (int l = 0; l < n; l++) sum[l] = sum[l] > NOTHING + 1 ? sum[l] : NOTHING + 1;
+}
+
 static float probability(float logit, const float *table)
 {
     if (!(logit > NOTHING)) return 0;

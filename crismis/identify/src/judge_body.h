@@ -377,27 +377,14 @@ TARGET static void NAME(trees_found)(const image_t *im, const trees_t *t, const 
     float x[N_REFINE * TOGETHER];
     for (int64_t i = 0; i < n; i += TOGETHER) {
         int here = (int)(n - i < TOGETHER ? n - i : TOGETHER);
-        int32_t at[TOGETHER];
-        float *sum = logits + i;
         for (int l = 0; l < here; l++) {
             const int32_t place = found[i + l];
             float *feature = x + l * N_REFINE;
             for (int k = 0; k < 3; k++)
                 for (int o = 0; o < N_INNER; o++) *feature++ = plane[k][place + offset[o]];
             *feature = NAME(brightness)(p->snr[place], im->sigma_electrons);
-            sum[l] = t->start;
         }
-        for (int64_t tree = 0; tree < t->n; tree++) {
-            for (int l = 0; l < here; l++) at[l] = t->roots[tree];
-            for (int32_t d = 0; d < t->depths[tree]; d++)
-                for (int l = 0; l < here; l++) {
-                    const node_t *node = t->nodes + at[l];
-                    at[l] = x[l * N_REFINE + node->feature] > node->value ? node->right
-                                                                          : node->left;
-                }
-            for (int l = 0; l < here; l++) sum[l] += t->nodes[at[l]].value;
-        }
-        for (int l = 0; l < here; l++) sum[l] = sum[l] > NOTHING + 1 ? sum[l] : NOTHING + 1;
+        sum_trees(t, x, N_REFINE, here, logits + i);
     }
 }
 
