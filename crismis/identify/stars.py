@@ -51,11 +51,28 @@ class StarField:
     centres : ndarray
         Row and column of the brightest pixel of each star.
     stars : ndarray
-        Structured: ``flux`` (in units of the sky's noise), ``dy``, ``dx``, ``chi``.
+        Structured: ``flux`` (in units of the sky's noise), ``dy`` and ``dx`` from the centre to where
+        the point-spread function has its own, and ``chi``, the reduced chi square of the core.
     stamps, weights : ndarray
         S/N around each centre without the other stars, and which pixels may hold hits.
     models : ndarray
         What each star gives to its stamp.
+    sigma_electrons : float
+        Noise of the sky in electrons.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.identify.stars import fit_stars_of
+    >>> y, x = np.indices((160, 160)) % 20 - 9.6
+    >>> stars = 3000 * np.exp(-(x**2 + y**2) / 2.4)
+    >>> image = np.random.default_rng(1).poisson(60 + stars).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 0.0)
+    >>> probability = np.zeros(image.shape, "f4")
+    >>> field = fit_stars_of(scene.image, probability)
+    >>> field.models.shape
+    (64, 13, 13)
     """
 
     psf: np.ndarray
@@ -83,6 +100,21 @@ def fit_stars_of(image, probability, n_threads=1):
     Returns
     -------
     StarField or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.identify.stars import fit_stars_of
+    >>> y, x = np.indices((160, 160)) % 20 - 9.6
+    >>> stars = 3000 * np.exp(-(x**2 + y**2) / 2.4)
+    >>> image = np.random.default_rng(1).poisson(60 + stars).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 0.0)
+    >>> probability = np.zeros(image.shape, "f4")
+    >>> field = fit_stars_of(scene.image, probability)
+    >>> place = field.centres[:, 0] % 20 + field.stars["dy"]
+    >>> bool(place.std() < 0.1), bool(np.median(field.stars["chi"]) < 1.5)
+    (True, True)
     """
     bands = sorted({(row, rows) for row, _, rows, _ in tiles(probability.shape)})
     found = run_tasks(
@@ -234,7 +266,24 @@ def star_inputs(field, probability):
     places : ndarray
         Flat indices, each once: a pixel belongs to the star that gives most to it.
     inputs : ndarray
-        float32, shape ``(n, _kernels.STAR_INPUTS)``.
+        float32: residuals in units of their noise, and probabilities, in 5 x 5 pixels; S/N of the
+        pixel, what the star gives to it, the most that it gives to a pixel that touches it,
+        distance from the star, and chi square of the star.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.identify.stars import fit_stars_of, star_inputs
+    >>> y, x = np.indices((160, 160)) % 20 - 9.6
+    >>> stars = 3000 * np.exp(-(x**2 + y**2) / 2.4)
+    >>> image = np.random.default_rng(1).poisson(60 + stars).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 0.0)
+    >>> probability = np.zeros(image.shape, "f4")
+    >>> probability[9, 10] = 0.1
+    >>> places, inputs = star_inputs(fit_stars_of(scene.image, probability), probability)
+    >>> len(places) == len(inputs), bool((abs(places // 160 - 9) < 5).all())
+    (True, True)
     """
     rows, columns = probability.shape
     near = np.arange(-REACH, REACH + 1)
@@ -278,6 +327,19 @@ def judge_stars(image, trees, probability, n_threads=1):
     probability : ndarray
         float32, of the judgements before.
     n_threads : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.judge import load_judge
+    >>> from crismis.identify.sampling import measure_scene
+    >>> from crismis.identify.stars import judge_stars
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    >>> probability = np.zeros(image.shape, "f4")
+    >>> judge_stars(scene.image, load_judge("space").star_trees, probability)
+    >>> bool(probability.any())  # there are no stars
+    False
     """
     field = fit_stars_of(image, probability, n_threads)
     if field is None:

@@ -60,7 +60,12 @@ def sample_stars(field, rng, judge):
 
 
 def orientations_star():
-    """The eight permutations of the inputs under turns and reflections.
+    """Return the eight permutations of the inputs under turns and reflections.
+
+    Returns
+    -------
+    ndarray
+        Integers, shape ``(8, inputs)``; the first row changes nothing.
 
     Examples
     --------
