@@ -51,8 +51,8 @@ class StarField:
     centres : ndarray
         Row and column of the brightest pixel of each star.
     stars : ndarray
-        Structured: ``flux`` (in units of the sky's noise), ``dy`` and ``dx`` from the centre to where
-        the point-spread function has its own, and ``chi``, the reduced chi square of the core.
+        Structured: ``flux`` (in units of the sky's noise), ``dy`` and ``dx`` from the centre to
+        where the point-spread function has its own, and ``chi``, reduced chi square of the core.
     stamps, weights : ndarray
         S/N around each centre without the other stars, and which pixels may hold hits.
     models : ndarray
