@@ -92,7 +92,7 @@ def fit_stars_of(image, probability, n_threads=1):
 
     Parameters
     ----------
-    image : `crismis.identify._kernels.Image`
+    image : ``crismis.identify._kernels.Image``
     probability : ndarray
         Of each pixel to hold charge of a particle; what is likely to does not count.
     n_threads : int
@@ -321,8 +321,8 @@ def judge_stars(image, trees, probability, n_threads=1):
 
     Parameters
     ----------
-    image : `crismis.identify._kernels.Image`
-    trees : `crismis.identify._kernels.Trees`
+    image : ``crismis.identify._kernels.Image``
+    trees : ``crismis.identify._kernels.Trees``
         They judge what `star_inputs` returns.
     probability : ndarray
         float32, of the judgements before.

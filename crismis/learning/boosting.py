@@ -58,7 +58,7 @@ class LabelledPixels:
 
     @classmethod
     def gather(cls, fields, networks):
-        """Judge whole frames, as `sample_decided` does."""
+        """Judge whole frames, as `crismis.learning.dataset.sample_decided` does."""
         samples, places = zip(*(sample_decided(field, networks) for field in fields), strict=True)
         shapes = [field.labels.shape for field in fields]
         row = [place // columns for place, (_, columns) in zip(places, shapes, strict=True)]
