@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..events._kernels import forest_scores
 from ..identify import _kernels
 from .dataset import CENTRE_LOGIT, Samples, orientations_refine, sample_decided
 from .stars import orientations_star
@@ -208,10 +207,9 @@ def tree_logits(arrays, samples):
     """
     logits = samples.inputs[:, CENTRE_LOGIT].astype(np.float32)
     likely = np.flatnonzero(_likely(samples))
-    names = ("feature", "threshold", "left", "right", "roots", "output", "leaves")
     inputs = np.ascontiguousarray(samples.inputs[likely], dtype=np.float32)
-    scores = forest_scores(inputs, *(arrays[name] for name in names), 2)[:, 1]
-    logits[likely] = scores + arrays["start"][1]
+    trees = _kernels.Trees(**{name: a for name, a in arrays.items() if name != "output"})
+    logits[likely] = trees.logits(inputs)
     return logits
 
 
