@@ -469,7 +469,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         samples = _make_samples(config, folder, name, seeds, workers, report, how, networks)
         log(f"{name}: {len(samples.labels)} samples of {n} fields")
         if not len(samples.labels):
-            raise ValueError(f"{name}: no pixel passes the first stage; fit it to more fields")
+            raise ValueError(f"{name}: no pixel of {n} fields serves; draw more fields")
         return samples
 
     def started(prefix):

@@ -153,6 +153,18 @@ def test_fields_without_candidates_are_an_error_that_says_so(tmp_path):
         train_identify(strict, tmp_path / "strict.crm", n_threads=1)
 
 
+def test_trees_for_stars_come_from_larger_fields_with_stars_of_one_shape(tmp_path):
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    starry = replace(
+        SMALL, kinds={"stars": 1.0}, shape=(256, 256), fields=4, rounds=1, refinements=1, batch=2048
+    )
+    path = tmp_path / "starry.crm"
+    card = train_identify(replace(starry, star_trees=3, star_fields=8), path, n_threads=1)
+    assert card["config"]["star_trees"] == 3
+    assert len(load_model(path)[0]["stars_roots"]) == 3
+    assert load_judge(path).star_trees is not None
+
+
 def test_a_model_can_start_from_another(trained, tmp_path):
     more = replace(SMALL, start=str(trained[0]), seed=2, rate=1e-6)
     train_identify(more, tmp_path / "more.crm", n_threads=1)
