@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Measure an image's own point-spread function, and judge anew what lies on its stars."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -221,7 +222,8 @@ def _corrected(psf, error, stamps, weights, sigma, stars):
     stamps, weights, stars = stamps[kept], weights[kept], stars[kept].copy()
     for _ in range(2):
         band, right = _kernels.psf_equations(psf, stamps, weights, sigma, error, stars)
-        band[: len(_ROUGHNESS)] += _SMOOTH * np.median(band[0][band[0] > 0]) * _ROUGHNESS
+        roughness = _roughness()
+        band[: len(roughness)] += _SMOOTH * np.median(band[0][band[0] > 0]) * roughness
         psf = psf + linalg.solveh_banded(band, right, lower=True).reshape(psf.shape)
         _kernels.fit_stars(psf, stamps, weights, sigma, error, 3, stars)
     models = _kernels.star_models(psf, stars)
@@ -235,6 +237,7 @@ def _corrected(psf, error, stamps, weights, sigma, stars):
     return psf, error
 
 
+@functools.cache
 def _roughness():
     """Lower band of the squared Laplacian, which keeps what no star tells smooth."""
     from scipy import sparse
@@ -248,9 +251,6 @@ def _roughness():
         diagonal = square.diagonal(-k)
         band[k, : len(diagonal)] = diagonal
     return band
-
-
-_ROUGHNESS = _roughness()
 
 
 def star_inputs(field, probability):
