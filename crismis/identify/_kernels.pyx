@@ -23,7 +23,9 @@ __all__ = [
 
 cdef extern from "measure.h" nogil:
     const float NOTHING, HIT, UNLIKELY
-    int HALO, UNITS, N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
+    int HALO, UNITS, MOST_UNITS, NEAR, INNER, NEAR_PAIRS, REST_PAIRS, EVEN_PAIRS, MOST_STEPS
+    float NEAR_STEPS, RATIO_STEPS, MOST_HIDDEN
+    int N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
     int REACH_OF_LOOK "LOOK_REACH"
 
     ctypedef struct image_t:
@@ -55,11 +57,14 @@ cdef extern from "measure.h" nogil:
         const float *first_bias
         const float *first_out
         float first_cut
-        const float *turned_weights
+        const int16_t *turned_weights
+        const int16_t *even_weights
+        const int16_t *weights2
+        const float *turned_step
+        const float *even_step
+        const float *step2
         const float *turned_bias
-        const float *even_weights
         const float *even_bias
-        const float *weights2
         const float *bias2
         const float *weights3
         int refinements
@@ -73,6 +78,8 @@ cdef extern from "measure.h" nogil:
         float *snr
         float *compressed
         float *context
+        int16_t *near_steps
+        int16_t *far_steps
         int64_t width, height, border
 
     int best_target_c "best_target"()
@@ -83,7 +90,7 @@ cdef extern from "measure.h" nogil:
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
                    float *, int)
-    int refine_tile(const image_t *, const model_t *, int, int64_t, int64_t, int64_t, int64_t,
+    int refine_tile(const image_t *, const model_t *, int, int, int64_t, int64_t, int64_t, int64_t,
                     const float *, float *, int)
     int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t *)
     int look_again(const image_t *, const model_t **, int, const model_t *, const float *,
@@ -111,6 +118,8 @@ cdef extern from "stars.h" nogil:
                   double *, double *)
 
 REACH = HALO
+STEPS_NEAR, STEPS_RATIO = NEAR_STEPS, RATIO_STEPS
+LARGEST_INPUT, LARGEST_HIDDEN = MOST_STEPS, int(MOST_HIDDEN)
 STAMP_HALF = STAR_HALF
 STAR_INPUTS = STAR_INPUTS_C
 STAR_WINDOW_PIXELS = STAR_WINDOW
@@ -129,7 +138,7 @@ LOOK_REACH = REACH_OF_LOOK
 
 
 def best_target():
-    """Return the instruction set in use: 0 plain, 1 AVX2, 2 AVX-512."""
+    """Return the instruction set in use: 0 plain, 1 AVX2, 2 AVX-512, 3 AVX-512 with VNNI."""
     return best_target_c()
 
 
@@ -344,9 +353,12 @@ cdef class Image:
         cdef planes_t planes
         out = np.empty((3, rows + 2 * HALO, columns + 2 * HALO), dtype=np.float32)
         cdef float[:, :, ::1] view = out
+        cdef int16_t[:, :, ::1] steps = np.empty((2, *out.shape[1:]), dtype=np.int16)
         planes.snr = &view[0, 0, 0]
         planes.compressed = &view[1, 0, 0]
         planes.context = &view[2, 0, 0]
+        planes.near_steps = &steps[0, 0, 0]
+        planes.far_steps = &steps[1, 0, 0]
         planes.border = HALO
         planes.height = rows + 2 * HALO
         planes.width = columns + 2 * HALO
@@ -447,7 +459,11 @@ cdef class Trees:
 
 
 cdef class Network:
-    """A screen, the networks and, where there are any, trees in the kernels' layout."""
+    """A screen, the networks and, where there are any, trees in the kernels' layout.
+
+    Of the large network the weights are whole numbers, in pairs ``[pair][unit][2]``, and the steps
+    say what one is worth of the sum of a unit.
+    """
 
     cdef model_t c
     cdef object keep
@@ -455,9 +471,11 @@ cdef class Network:
     def __init__(self, float floor_snr, float floor_peak,
                  const float[:, ::1] first_weights, const float[::1] first_bias,
                  const float[::1] first_out, float first_cut,
-                 const float[:, ::1] turned_weights, const float[::1] turned_bias,
-                 const float[:, ::1] even_weights, const float[::1] even_bias,
-                 const float[:, ::1] weights2, const float[::1] bias2,
+                 const int16_t[:, :, ::1] turned_weights, const float[::1] turned_step,
+                 const float[::1] turned_bias,
+                 const int16_t[:, :, ::1] even_weights, const float[::1] even_step,
+                 const float[::1] even_bias,
+                 const int16_t[:, :, ::1] weights2, const float[::1] step2, const float[::1] bias2,
                  const float[::1] weights3, const float[:, :, ::1] refine_weights,
                  const float[:, ::1] refine_bias, const float[:, ::1] refine_out,
                  const float[::1] table, Trees trees=None):
@@ -467,11 +485,14 @@ cdef class Network:
             ("first_weights", first_weights, (N_FIRST, UNITS)),
             ("first_bias", first_bias, (UNITS,)),
             ("first_out", first_out, (UNITS + 1,)),
-            ("turned_weights", turned_weights, (N_FULL, turned)),
+            ("turned_weights", turned_weights, (NEAR_PAIRS + REST_PAIRS, turned, 2)),
+            ("turned_step", turned_step, (turned,)),
             ("turned_bias", turned_bias, (turned,)),
-            ("even_weights", even_weights, (N_EVEN, even)),
+            ("even_weights", even_weights, (EVEN_PAIRS, even, 2)),
+            ("even_step", even_step, (even,)),
             ("even_bias", even_bias, (even,)),
-            ("weights2", weights2, (turned + even, UNITS)),
+            ("weights2", weights2, ((turned + even) // 2, UNITS, 2)),
+            ("step2", step2, (UNITS,)),
             ("bias2", bias2, (UNITS,)),
             ("weights3", weights3, (UNITS + 1,)),
             ("refine_weights", refine_weights, (max(refinements, 1), N_REFINE, UNITS)),
@@ -482,13 +503,14 @@ cdef class Network:
         for name, array, shape in wanted:
             if np.shape(array) != shape:
                 raise ValueError(f"{name} has shape {np.shape(array)}, the kernels need {shape}")
-        if turned % UNITS or even % UNITS or not 0 < turned + even <= 960:
+        if turned % UNITS or even % UNITS or not 0 < turned + even <= MOST_UNITS:
             raise ValueError(
-                f"hidden units must be multiples of {UNITS} up to 960, got {turned} and {even}"
+                f"hidden units must be multiples of {UNITS} up to {MOST_UNITS}, "
+                f"got {turned} and {even}"
             )
-        self.keep = (first_weights, first_bias, first_out, turned_weights, turned_bias,
-                     even_weights, even_bias, weights2, bias2, weights3, refine_weights,
-                     refine_bias, refine_out, table, trees)
+        self.keep = (first_weights, first_bias, first_out, turned_weights, turned_step,
+                     turned_bias, even_weights, even_step, even_bias, weights2, step2, bias2,
+                     weights3, refine_weights, refine_bias, refine_out, table, trees)
         self.c.turned = turned
         self.c.even = even
         self.c.floor_snr = floor_snr
@@ -498,12 +520,15 @@ cdef class Network:
         self.c.first_out = &first_out[0]
         self.c.first_cut = first_cut
         if turned:
-            self.c.turned_weights = &turned_weights[0, 0]
+            self.c.turned_weights = &turned_weights[0, 0, 0]
+            self.c.turned_step = &turned_step[0]
             self.c.turned_bias = &turned_bias[0]
         if even:
-            self.c.even_weights = &even_weights[0, 0]
+            self.c.even_weights = &even_weights[0, 0, 0]
+            self.c.even_step = &even_step[0]
             self.c.even_bias = &even_bias[0]
-        self.c.weights2 = &weights2[0, 0]
+        self.c.weights2 = &weights2[0, 0, 0]
+        self.c.step2 = &step2[0]
         self.c.bias2 = &bias2[0]
         self.c.weights3 = &weights3[0]
         self.c.refinements = refinements
@@ -529,16 +554,18 @@ cdef class Network:
         """How many judgements follow the first one."""
         return later_judgements(&self.c)
 
-    def refine(self, Image image, int which, int64_t row, int64_t column, int64_t rows,
+    def refine(self, Image image, int which, int count, int64_t row, int64_t column, int64_t rows,
                int64_t columns, const float[:, ::1] logits, float[:, ::1] out):
         """Judge every pixel of one tile again, once the logits of the judgement before are there.
 
-        ``which`` counts the judgements after the first one from 0; the last of them writes
-        probabilities, the others logits.
+        ``which`` counts the judgements after the first one from 0; ``count`` of them follow one
+        another. The last one that there is writes probabilities, the others logits.
         """
         cdef int status
+        if which < 0 or count < 1 or which + count > later_judgements(&self.c):
+            raise ValueError(f"there are no {count} judgements from number {which} on")
         with nogil:
-            status = refine_tile(&image.c, &self.c, which, row, column, rows, columns,
+            status = refine_tile(&image.c, &self.c, which, count, row, column, rows, columns,
                                  &logits[0, 0], &out[0, 0], image.target)
         if status:
             raise MemoryError

@@ -34,6 +34,9 @@ DOUBTFUL = 0.1
 DOUBTFUL_LATER = 0.01  # beside what a look found there is more to find, and few pixels to look at
 _CHUNK = 256
 _NEARLY_ONE = np.float32(1 - 2**-23)
+_NEAR, _INNER = 15, 7  # pixels along a side of the large network's windows
+_CONTEXT = np.flatnonzero(np.pad(np.zeros((3, 3)), 2, constant_values=1))
+_MOST_WEIGHT, _MOST_SUM = 32767, 2.1e9
 _ABOVE_SEA = re.compile(r"\d+ m$")  # "La Silla, 2400 m"
 
 
@@ -106,9 +109,9 @@ class Judge:
         return {
             "first": np.ascontiguousarray(a["first_weights1"][:-CONDITIONS]),
             "first_out": _last_layer(a["first_weights2"], a["first_bias2"]),
-            "turned": _padded(a["weights1"][:-CONDITIONS, turned]),
-            "even": _padded(_ring_means(a["weights1"][:-CONDITIONS, even])),
-            "second": np.ascontiguousarray(second),
+            "turned": _in_pairs(*_turned_steps(_padded(a["weights1"][:-CONDITIONS, turned]))),
+            "even": _in_pairs(*_even_steps(_padded(_ring_means(a["weights1"][:-CONDITIONS, even])))),
+            "second": _in_pairs(second, np.full(len(second), _kernels.LARGEST_HIDDEN)),
             "out": _last_layer(a["weights3"], a["bias3"]),
             "refine": np.array([a[f"{name}weights1"][:-CONDITIONS] for name in refine]),
             "refine_out": np.array(
@@ -139,11 +142,11 @@ class Judge:
             folded("first_"),
             w["first_out"],
             screen["first_cut"],
-            w["turned"],
+            *w["turned"],
             _padded(bias[turned]),
-            w["even"],
+            *w["even"],
             _padded(bias[even]),
-            w["second"],
+            *w["second"],
             a["bias2"],
             w["out"],
             w["refine"],
@@ -180,6 +183,46 @@ def _ring_means(weights):
     total = np.zeros((_kernels.INPUTS_EVEN, weights.shape[1]))
     np.add.at(total, rings, weights.astype(float))
     return (total / np.bincount(rings)[:, None]).astype(np.float32)
+
+
+def _steps():
+    """How many steps make up one unit of each input of the large network."""
+    steps = np.full(_kernels.INPUTS, _kernels.STEPS_NEAR)
+    steps[_NEAR**2 : _NEAR**2 + _INNER**2] = _kernels.STEPS_RATIO
+    return steps
+
+
+def _turned_steps(weights):
+    """Weights per step, and the largest inputs; rows of the window filled up to whole pairs."""
+    weights = weights / _steps()[:, None]
+    near, rest = weights[: _NEAR**2], weights[_NEAR**2 :]
+    near = np.pad(near.reshape(_NEAR, _NEAR, -1), [(0, 0), (0, 1), (0, 0)])
+    context = np.zeros((50, weights.shape[1]))  # with the boxes in the middle
+    context[_CONTEXT] = rest[_INNER**2 + 1 :]
+    near = near.reshape(_NEAR * (_NEAR + 1), -1)
+    weights = np.concatenate([near, rest[: _INNER**2 + 1], context])
+    return weights, np.full(len(weights), _kernels.LARGEST_INPUT)
+
+
+def _even_steps(weights):
+    """The same for sums over eight copies of each ring's pixels."""
+    first, counts = np.unique(_rings(), return_index=True, return_counts=True)[1:]
+    weights = weights * (counts / _steps()[first] / 8)[:, None]
+    return weights, np.full(len(weights), 8 * _kernels.LARGEST_INPUT)
+
+
+def _in_pairs(weights, largest):
+    """Whole numbers ``[pair][unit][2]``, and what one is worth in each unit.
+
+    They are as large as 16 bits allow, and as 32 do for a unit's sum, whatever the inputs are, of
+    which each has its largest value.
+    """
+    bound = abs(weights).max(axis=0) / _MOST_WEIGHT
+    bound = np.maximum(bound, largest @ abs(weights) / _MOST_SUM)
+    step = np.where(bound > 0, bound, 1.0)
+    whole = np.rint(weights / step).astype(np.int16)
+    pairs = whole.reshape(-1, 2, whole.shape[1]).transpose(0, 2, 1)
+    return np.ascontiguousarray(pairs), step.astype(np.float32)
 
 
 def _padded(array):
@@ -353,7 +396,7 @@ def hit_probability(
 
 
 def judge_scene(scene, judge, refinements, n_threads=1):
-    """Judge, and judge again; two planes take turns in holding the last judgement.
+    """Judge, and judge again.
 
     Where the scene is rough, the more doubtful of two judgements holds: one that knows what the
     whole image is like, and one that knows what its rough parts are like. The rest is judged by
@@ -383,19 +426,20 @@ def judge_scene(scene, judge, refinements, n_threads=1):
     >>> bool(judge_scene(scene, judge, 0).min() < 0 <= judge_scene(scene, judge, 2).min())
     True
     """
-    last, out = (np.empty(scene.image.shape, dtype=np.float32) for _ in range(2))
-    judged = tiles(out.shape)
+    logits = np.empty(scene.image.shape, dtype=np.float32)
+    spare = np.empty_like(logits)
+    judged = tiles(logits.shape)
     network, quiet, rough = _networks(scene, judge)
     if quiet is None:
-        first = functools.partial(_judge, network, scene.image, out)
+        first = functools.partial(_judge, network, scene.image, logits)
     else:
-        first = functools.partial(_judge_parts, quiet, (network, rough), scene, out, last)
+        first = functools.partial(_judge_parts, quiet, (network, rough), scene, logits, spare)
     run_tasks(first, judged, n_threads)
-    for which in range(refinements):
-        last, out = out, last
-        refine = functools.partial(_refine, network, scene.image, which, last, out)
-        run_tasks(refine, judged, n_threads)
-    return out
+    if not refinements:
+        return logits
+    refine = functools.partial(_refine, network, scene.image, refinements, logits, spare)
+    run_tasks(refine, judged, n_threads)
+    return spare
 
 
 def _networks(scene, judge):
@@ -425,8 +469,8 @@ def _judge_parts(quiet, doubtful, scene, out, spare, tile):
     np.copyto(out[window], least, where=rough)
 
 
-def _refine(network, image, which, last, out, tile):
-    network.refine(image, which, *tile, last, out)
+def _refine(network, image, refinements, logits, out, tile):
+    network.refine(image, 0, refinements, *tile, logits, out)
 
 
 def look_again(scene, judge, probability, n_threads=1):

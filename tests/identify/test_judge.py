@@ -226,10 +226,10 @@ def test_tiles_change_no_bit_of_the_trees_judgement(trees_judge):
     network = judge.network(scene.conditions)
     rows, columns = logits.shape
     whole, parts = np.zeros_like(logits), np.zeros_like(logits)
-    network.refine(scene.image, 2, 0, 0, rows, columns, logits, whole)
+    network.refine(scene.image, 2, 1, 0, 0, rows, columns, logits, whole)
     for row in range(0, rows, 50):
         for column in range(0, columns, 53):
-            network.refine(scene.image, 2, row, column, 50, 53, logits, parts)
+            network.refine(scene.image, 2, 1, row, column, 50, 53, logits, parts)
     assert np.array_equal(whole, parts)
 
 
@@ -241,7 +241,7 @@ def test_instruction_sets_agree_on_the_trees_judgement(trees_judge):
     for target in range(_kernels.best_target() + 1):
         scene.image.target = target
         results.append(np.zeros_like(logits))
-        network.refine(scene.image, 2, 0, 0, *logits.shape, logits, results[-1])
+        network.refine(scene.image, 2, 1, 0, 0, *logits.shape, logits, results[-1])
     for other in results[1:]:
         assert np.mean(abs(other - results[0]) < 1e-5) > 0.9999
 

@@ -61,7 +61,7 @@ def test_symmetric_units_are_told_from_the_others():
     assert turned.tolist() == [*range(10), *range(50, 96)]
 
 
-@pytest.mark.parametrize("target", [0, 1, 2])
+@pytest.mark.parametrize("target", [0, 1, 2, 3])
 def test_kernels_agree_with_numpy(field, scene, target):
     if target > _kernels.best_target():
         pytest.skip("this processor lacks the instruction set")
@@ -71,8 +71,8 @@ def test_kernels_agree_with_numpy(field, scene, target):
     logits, refined, out = np.empty((3, *shape), np.float32)
     scene.image.target = target
     network.judge(scene.image, 0, 0, *shape, logits)
-    network.refine(scene.image, 0, 0, 0, *shape, logits, refined)
-    network.refine(scene.image, 1, 0, 0, *shape, refined, out)
+    network.refine(scene.image, 0, 1, 0, 0, *shape, logits, refined)
+    network.refine(scene.image, 1, 1, 0, 0, *shape, refined, out)
     planes = scene.image.planes(0, 0, *shape)
     places = dataset.candidates(planes, field.bad)
 
@@ -89,7 +89,7 @@ def test_kernels_agree_with_numpy(field, scene, target):
     assert np.array_equal(judged[clear], (passed > -0.2)[clear])
     assert 0 < judged.sum() < len(places)
     expected = np.clip(network_logits(full, seen), -15, None)
-    np.testing.assert_allclose(logits[y, x][judged], expected[judged], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(logits[y, x][judged], expected[judged], rtol=6e-3, atol=6e-3)
 
     def again(network, last):
         inputs = dataset.gather_refine(planes, last, places[judged], scene.sigma_electrons)
@@ -115,11 +115,14 @@ def test_tiling_changes_no_bit(field, scene, size):
         for tile in split:
             network.judge(scene.image, *tile, logits)
         for tile in split:
-            network.refine(scene.image, 0, *tile, logits, refined)
-        for tile in split:
-            network.refine(scene.image, 1, *tile, refined, out)
+            network.refine(scene.image, 0, 2, *tile, logits, out)
         results.append(out)
     assert np.array_equal(*results)
+    for tile in split:
+        network.refine(scene.image, 0, 1, *tile, logits, refined)
+    for tile in split:
+        network.refine(scene.image, 1, 1, *tile, refined, out)
+    assert np.array_equal(out, results[0])
 
 
 @pytest.mark.parametrize(

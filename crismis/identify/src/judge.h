@@ -14,6 +14,7 @@
 
 #define HALO 18   /* reach of the judge's window: 15 + 2 pixels, and one to spare */
 #define UNITS 48  /* hidden units handled at once; layer widths are multiples of it */
+#define MOST_UNITS 960
 #define NEAR 7    /* half-width of the full-resolution window */
 #define INNER 3   /* half-width of the ratio window and of the first stage's window */
 #define STEP 5    /* spacing, and size, of the boxes of the context window */
@@ -24,6 +25,15 @@
 #define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
 #define RINGS(half) (((half) + 1) * ((half) + 2) / 2) /* pixels that no turn makes equal */
 #define N_EVEN (RINGS(NEAR) + RINGS(INNER) + 1 + RINGS(3) - RINGS(1))
+#define NEAR_PAIRS ((2 * NEAR + 1) * (NEAR + 1)) /* of the large network's inputs; rows are filled up */
+#define REST_PAIRS ((N_INNER + 1 + 49 + 1) / 2) /* the whole of the context window, filled up */
+#define EVEN_PAIRS (N_EVEN / 2)
+#define REST_ROOM (2 * REST_PAIRS)
+#define EVEN_ROOM (2 * EVEN_PAIRS)
+#define NEAR_STEPS 128.0f /* to which the large network's inputs are rounded, per unit: asinh S/N, */
+#define RATIO_STEPS 512.0f /* and ratios; sums over the eight pixels of a ring fit into 16 bits */
+#define MOST_STEPS 2048
+#define MOST_HIDDEN 4095.0f /* steps of the greatest hidden unit */
 #define N_REFINE (3 * N_INNER + 1)
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
 #define HOPELESS -8.0f /* logit below which nothing is judged again */
@@ -33,7 +43,8 @@
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
 #define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
 #define SOURCE_SNR 12.0f /* mean S/N of the scene under hits from which they lie on a source */
-#define SCRATCH(m, lanes) ((lanes) * (128 + (size_t)((m)->turned + (m)->even)))
+#define HIDDEN(m) ((size_t)((m)->turned + (m)->even))
+#define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (REST_ROOM + EVEN_ROOM + HIDDEN(m)) / 2))
 
 typedef struct {
     const float *electrons;
@@ -65,9 +76,10 @@ typedef struct {
     float floor_snr, floor_peak; /* numeric screen */
     const float *first_weights, *first_bias, *first_out; /* N_FIRST x UNITS, UNITS, UNITS + 1 */
     float first_cut;
-    const float *turned_weights, *turned_bias; /* N_FULL x turned, turned */
-    const float *even_weights, *even_bias;     /* N_EVEN x even, even */
-    const float *weights2, *bias2;             /* (turned + even) x UNITS, UNITS */
+    /* The large network in pairs of inputs, [pair][unit][2]; what a step of a unit's sum is worth */
+    const int16_t *turned_weights, *even_weights, *weights2;
+    const float *turned_step, *even_step, *step2;
+    const float *turned_bias, *even_bias, *bias2;
     const float *weights3;         /* UNITS + 1, the last one the bias */
     int refinements;
     /* of each refinement: N_REFINE x UNITS, UNITS, UNITS + 1 */
@@ -79,7 +91,9 @@ typedef struct {
 #define N_TABLE 65
 
 typedef struct {
-    float *snr, *compressed, *context; /* the context only where the border is as wide as HALO */
+    float *snr, *compressed;
+    float *context; /* this and the steps only where the border is as wide as HALO */
+    int16_t *near_steps, *far_steps;
     int64_t width, height, border;
 } planes_t;
 
@@ -104,47 +118,23 @@ static void mesh_weights(int64_t i, int64_t size, int64_t boxes, int64_t *low, f
 }
 
 typedef struct {
-    int32_t near[N_NEAR], inner[N_INNER], context[N_CONTEXT]; /* offsets in the planes */
-    int32_t near_rings[N_NEAR], ratio_rings[N_INNER], context_rings[N_CONTEXT]; /* ring by ring */
-    int16_t near_ends[RINGS(NEAR)], ratio_ends[RINGS(INNER)], context_ends[RINGS(3) - RINGS(1)];
-    int32_t count[1024];
+    int32_t near_pairs[NEAR_PAIRS], inner[N_INNER]; /* offsets in the planes */
+    int32_t pairs[MOST_UNITS / 2];
 } windows_t;
 
-/* Offsets of a square window, row by row, without the pixels nearer than `least`. */
-static void fill_window(int half, int least, int64_t step, int64_t width, int32_t *offset)
+/* Offsets of a square window, row by row. */
+static void fill_window(int half, int64_t width, int32_t *offset)
 {
     for (int dy = -half; dy <= half; dy++)
-        for (int dx = -half; dx <= half; dx++)
-            if (abs(dy) >= least || abs(dx) >= least)
-                *offset++ = (int32_t)(step * (dy * width + dx));
-}
-
-/* The same, sorted by what turns and reflections make equal, and where each such ring ends. */
-static void fill_rings(int half, int least, int64_t step, int64_t width, int32_t *offset, int16_t *end)
-{
-    int16_t n = 0;
-    for (int far = least; far <= half; far++)
-        for (int near = 0; near <= far; near++) {
-            for (int dy = -far; dy <= far; dy++)
-                for (int dx = -far; dx <= far; dx++) {
-                    int a = abs(dy), b = abs(dx);
-                    if ((a == far && b == near) || (a == near && b == far))
-                        offset[n++] = (int32_t)(step * (dy * width + dx));
-                }
-            *end++ = n;
-        }
+        for (int dx = -half; dx <= half; dx++) *offset++ = (int32_t)(dy * width + dx);
 }
 
 static void make_windows(int64_t width, windows_t *w)
 {
-    fill_window(NEAR, 0, 1, width, w->near);
-    fill_window(INNER, 0, 1, width, w->inner);
-    fill_window(3, 2, STEP, width, w->context);
-    fill_rings(NEAR, 0, 1, width, w->near_rings, w->near_ends);
-    fill_rings(INNER, 0, 1, 2 * INNER + 1, w->ratio_rings, w->ratio_ends);
-    for (int k = 0; k < N_INNER; k++) w->ratio_rings[k] += N_INNER / 2;
-    fill_rings(3, 2, STEP, width, w->context_rings, w->context_ends);
-    for (int k = 0; k < 1024; k++) w->count[k] = k;
+    for (int k = 0; k < NEAR_PAIRS; k++)
+        w->near_pairs[k] = (int32_t)((k / (NEAR + 1) - NEAR) * width + 2 * (k % (NEAR + 1)) - NEAR);
+    fill_window(INNER, width, w->inner);
+    for (int k = 0; k < MOST_UNITS / 2; k++) w->pairs[k] = 2 * k;
 }
 
 /* How many judgements follow the first one. */
@@ -193,16 +183,20 @@ static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t b
     p->height = rows + 2 * border;
     p->width = columns + 2 * border;
     size_t n = (size_t)(p->height * p->width);
-    p->snr = malloc(3 * n * sizeof(float));
+    p->snr = malloc(n * (3 * sizeof(float) + 2 * sizeof(int16_t)));
     p->compressed = p->snr + n;
     p->context = p->snr + 2 * n;
+    p->near_steps = (int16_t *)(p->snr + 3 * n);
+    p->far_steps = p->near_steps + n;
     return p->snr != NULL;
 }
 
 #if defined(__GNUC__)
 #define GNU_VECTORS 1
+#define ALONE __attribute__((noinline)) /* needs all registers for itself */
 #else
 #define GNU_VECTORS 0
+#define ALONE
 #endif
 
 #define JOIN2(a, b) a##b
@@ -220,38 +214,60 @@ static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t b
 
 #if GNU_VECTORS && defined(__x86_64__)
 #define MANY_TARGETS 1
+#include <immintrin.h>
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+#define AVX512_VNNI __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx2,fma")))
 #define NAME(x) JOIN(x, _avx2)
 #define TARGET AVX2
 #define VECTOR 8
 #define LANES 2
+#define ADD_PRODUCTS(sum, a, b) \
+    (sum + (NAME(ivec))_mm256_madd_epi16((__m256i)(a), (__m256i)(b)))
 #include "judge_body.h"
 #undef NAME
 #undef TARGET
 #undef VECTOR
 #undef LANES
+#undef ADD_PRODUCTS
 #define NAME(x) JOIN(x, _avx512)
 #define TARGET AVX512
 #define VECTOR 16
 #define LANES 8
+#define ADD_PRODUCTS(sum, a, b) \
+    (sum + (NAME(ivec))_mm512_madd_epi16((__m512i)(a), (__m512i)(b)))
+#include "judge_body.h"
+#undef NAME
+#undef TARGET
+#undef ADD_PRODUCTS
+/* GCC keeps the sums of the intrinsic function in memory, of its own instruction in registers. */
+AVX512_VNNI static inline __m512i add_products_vnni(__m512i sum, __m512i a, __m512i b)
+{
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+#define NAME(x) JOIN(x, _vnni)
+#define TARGET AVX512_VNNI
+#define ADD_PRODUCTS(sum, a, b) \
+    ((NAME(ivec))add_products_vnni((__m512i)(sum), (__m512i)(a), (__m512i)(b)))
 #include "judge_body.h"
 #undef NAME
 #undef TARGET
 #undef VECTOR
 #undef LANES
+#undef ADD_PRODUCTS
 #else
 #define MANY_TARGETS 0
 #endif
 
-/* 0 plain, 1 AVX2, 2 AVX-512 */
+/* 0 plain, 1 AVX2, 2 AVX-512, 3 the same with products of pairs (VNNI) */
 static int best_target(void)
 {
 #if MANY_TARGETS
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        return 2;
+        return __builtin_cpu_supports("avx512vnni") ? 3 : 2;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
 #endif
     return 0;
@@ -260,6 +276,7 @@ static int best_target(void)
 static int make_planes(const image_t *image, int64_t row, int64_t column, planes_t *planes, int target)
 {
 #if MANY_TARGETS
+    if (target == 3) return make_planes_vnni(image, row, column, planes);
     if (target == 2) return make_planes_avx512(image, row, column, planes);
     if (target == 1) return make_planes_avx2(image, row, column, planes);
 #endif
@@ -275,7 +292,9 @@ static int judge_tile(const image_t *image, const model_t *model, int64_t row, i
     int status = make_planes(image, row, column, &planes, target);
     if (status == 0) {
 #if MANY_TARGETS
-        if (target == 2)
+        if (target == 3)
+            status = judge_planes_vnni(image, model, &planes, row, column, logits);
+        else if (target == 2)
             status = judge_planes_avx512(image, model, &planes, row, column, logits);
         else if (target == 1)
             status = judge_planes_avx2(image, model, &planes, row, column, logits);
@@ -287,24 +306,26 @@ static int judge_tile(const image_t *image, const model_t *model, int64_t row, i
     return status;
 }
 
-/* Later judgements, each of which sees the one before of a pixel's neighbours: logits of one tile,
-   or probabilities from the last one. */
-static int refine_tile(const image_t *image, const model_t *model, int which, int64_t row,
-                       int64_t column, int64_t rows, int64_t columns, const float *logits,
-                       float *out, int target)
+/* Later judgements, each of which sees the one before of a pixel's neighbours, from `which` on: logits
+   of one tile, or probabilities from the last one there is. */
+static int refine_tile(const image_t *image, const model_t *model, int which, int count,
+                       int64_t row, int64_t column, int64_t rows, int64_t columns,
+                       const float *logits, float *out, int target)
 {
     planes_t planes;
-    if (!allocate_planes(&planes, rows, columns, INNER)) return -1;
+    if (!allocate_planes(&planes, rows, columns, INNER * count)) return -1;
     int status = make_planes(image, row, column, &planes, target);
     if (status == 0) {
 #if MANY_TARGETS
-        if (target == 2)
-            status = refine_planes_avx512(image, model, which, &planes, row, column, logits, out);
+        if (target == 3)
+            status = refine_planes_vnni(image, model, which, count, &planes, row, column, logits, out);
+        else if (target == 2)
+            status = refine_planes_avx512(image, model, which, count, &planes, row, column, logits, out);
         else if (target == 1)
-            status = refine_planes_avx2(image, model, which, &planes, row, column, logits, out);
+            status = refine_planes_avx2(image, model, which, count, &planes, row, column, logits, out);
         else
 #endif
-            status = refine_planes_any(image, model, which, &planes, row, column, logits, out);
+            status = refine_planes_any(image, model, which, count, &planes, row, column, logits, out);
     }
     free(planes.snr);
     return status;
@@ -336,6 +357,7 @@ static int look_again(const image_t *image, const model_t *const *first, int n_f
                       int64_t n, float *out, int target)
 {
 #if MANY_TARGETS
+    if (target == 3) return look_again_vnni(image, first, n_first, model, judged, places, n, out);
     if (target == 2)
         return look_again_avx512(image, first, n_first, model, judged, places, n, out);
     if (target == 1) return look_again_avx2(image, first, n_first, model, judged, places, n, out);

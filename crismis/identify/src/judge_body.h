@@ -4,6 +4,7 @@
 
 #if GNU_VECTORS
 typedef float NAME(vec) __attribute__((vector_size(VECTOR * 4), aligned(4)));
+typedef int32_t NAME(ivec) __attribute__((vector_size(VECTOR * 4), aligned(4)));
 #endif
 
 /* out[lane][unit] = bias + sum_k x[lane][offset[k]] * weights[k][unit] for 48 units. */
@@ -40,6 +41,47 @@ TARGET static void NAME(dense)(const float *const *x, const int32_t *offset, int
 #endif
 }
 
+/* sum[lane][unit] = the products of pairs of inputs with their weights, [pair][unit][2]; or what there
+   is, and these. */
+TARGET ALONE static void NAME(add_pairs)(const int16_t *const *x, const int32_t *offset, int pairs,
+                                   const int16_t *weights, int64_t stride, int more, int32_t *sum)
+{
+    if (!more) memset(sum, 0, LANES * UNITS * sizeof(int32_t));
+#ifdef ADD_PRODUCTS
+    NAME(ivec) part[LANES][NV];
+    for (int l = 0; l < LANES; l++)
+        for (int v = 0; v < NV; v++) part[l][v] = *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR);
+    for (int k = 0; k < pairs; k++) {
+        const NAME(ivec) *w = (const NAME(ivec) *)(weights + k * stride);
+        for (int l = 0; l < LANES; l++) {
+            int32_t pair;
+            memcpy(&pair, x[l] + offset[k], sizeof pair);
+            NAME(ivec) both = (NAME(ivec)){0} + pair;
+            for (int v = 0; v < NV; v++) part[l][v] = ADD_PRODUCTS(part[l][v], w[v], both);
+        }
+    }
+    for (int l = 0; l < LANES; l++)
+        for (int v = 0; v < NV; v++) *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR) = part[l][v];
+#else
+    for (int k = 0; k < pairs; k++) {
+        const int16_t *w = weights + k * stride;
+        for (int l = 0; l < LANES; l++) {
+            int32_t a = x[l][offset[k]], b = x[l][offset[k] + 1];
+            for (int u = 0; u < UNITS; u++)
+                sum[l * UNITS + u] += a * w[2 * u] + b * w[2 * u + 1];
+        }
+    }
+#endif
+}
+
+/* The nearest whole number of steps. */
+TARGET static int16_t NAME(to_steps)(float value, float steps)
+{
+    value *= steps;
+    value = value < -MOST_STEPS ? -MOST_STEPS : (value > MOST_STEPS ? MOST_STEPS : value);
+    return (int16_t)((int32_t)(value + (MOST_STEPS + 0.5f)) - MOST_STEPS);
+}
+
 /* Natural logarithm of a positive number. */
 TARGET static float NAME(log)(float x)
 {
@@ -71,10 +113,13 @@ TARGET static float NAME(brightness)(float snr, float sigma_electrons)
     return NAME(log)(1.0f + (snr > 0 ? snr : 0) / sigma_electrons);
 }
 
-/* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. */
+/* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. And whole steps of both
+   planes. */
 TARGET static int NAME(boxes)(planes_t *p)
 {
     int64_t height = p->height, width = p->width;
+    for (int64_t k = 0; k < height * width; k++)
+        p->near_steps[k] = NAME(to_steps)(p->compressed[k], NEAR_STEPS);
     float *column_sum = malloc(width * sizeof(float));
     if (!column_sum) return -1;
     memset(p->context, 0, height * width * sizeof(float));
@@ -88,6 +133,8 @@ TARGET static int NAME(boxes)(planes_t *p)
             context[j] = (column_sum[j - 2] + column_sum[j - 1] + column_sum[j] +
                           column_sum[j + 1] + column_sum[j + 2]) * 0.04f;
     }
+    for (int64_t k = 0; k < height * width; k++)
+        p->far_steps[k] = NAME(to_steps)(p->context[k], NEAR_STEPS);
     free(column_sum);
     return 0;
 }
@@ -189,83 +236,118 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
     return n;
 }
 
-/* out[lane][ring] = sum of x[lane][offset] over the offsets of a ring. */
-TARGET static void NAME(sum_rings)(const float *const *x, const int32_t *offset,
-                                   const int16_t *end, int n_rings, float *out)
+/* Sums over the eight turned and mirrored copies of a square window, of each ring of pixels that
+   these make equal. */
+TARGET static void NAME(sum_copies)(const int16_t *from, int64_t stride, int half, int least,
+                                    int16_t *out)
 {
-    for (int k = 0, r = 0; r < n_rings; r++) {
-        float sum[LANES] = {0};
-        for (; k < end[r]; k++)
-            for (int l = 0; l < LANES; l++) sum[l] += x[l][offset[k]];
-        for (int l = 0; l < LANES; l++) out[l * 64 + r] = sum[l];
-    }
+    int16_t rows[NEAR + 1][2 * NEAR + 2], quarter[NEAR + 1][NEAR + 1];
+    for (int i = 0; i <= half; i++)
+        for (int j = 0; j <= 2 * half; j++)
+            rows[i][j] = from[(half - i) * stride + j] + from[(half + i) * stride + j];
+    for (int i = 0; i <= half; i++)
+        for (int j = 0; j <= half; j++) quarter[i][j] = rows[i][half - j] + rows[i][half + j];
+    for (int far = least; far <= half; far++)
+        for (int near = 0; near <= far; near++) *out++ = quarter[far][near] + quarter[near][far];
 }
 
-TARGET static void NAME(rectify)(const float *part, float *layer, int64_t width)
+/* What one step of the sums is worth, the bias, and nothing below 0. */
+TARGET static void NAME(activate)(const int32_t *sum, const float *step, const float *bias,
+                                  float *layer, int64_t width)
 {
     for (int l = 0; l < LANES; l++)
         for (int v = 0; v < UNITS; v++) {
-            float value = part[l * UNITS + v];
+            float value = sum[l * UNITS + v] * step[v] + bias[v];
             layer[l * width + v] = value > 0 ? value : 0;
         }
 }
 
+/* Steps of one pixel's hidden units, of which the greatest has the most; what a step is worth. */
+TARGET static float NAME(layer_steps)(const float *layer, int width, int16_t *out)
+{
+    int32_t most = 0; /* no number here is negative, so that their bits have their order */
+    for (int k = 0; k < width; k++) {
+        int32_t bits;
+        memcpy(&bits, layer + k, sizeof bits);
+        most = bits > most ? bits : most;
+    }
+    float greatest;
+    memcpy(&greatest, &most, sizeof greatest);
+    float steps = greatest > 0 ? MOST_HIDDEN / greatest : 0;
+    for (int k = 0; k < width; k++) out[k] = (int16_t)(int32_t)(layer[k] * steps + 0.5f);
+    return greatest / MOST_HIDDEN;
+}
+
+/* What the large network sees of a pixel besides the plane of steps; the boxes in the middle of the
+   context window come last, and count for nothing. */
+TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, int16_t *out)
+{
+    const float *s = p->snr + at;
+    float centre = s[0], inverse = 1.0f / (centre > 1.0f ? centre : 1.0f);
+    float line[2 * INNER + 1][8], *all = line[0]; /* eight numbers fill a register */
+    int16_t steps[2 * INNER + 1][8], *whole = steps[0];
+    for (int i = 0; i <= 2 * INNER; i++)
+        memcpy(line[i], s + (i - INNER) * p->width - INNER, sizeof line[i]);
+    for (int k = 0; k < 8 * (2 * INNER + 1); k++) {
+        float r = all[k] * inverse;
+        r = r < -1.0f ? -1.0f : (r > 4.0f ? 4.0f : r);
+        whole[k] = NAME(to_steps)(r, RATIO_STEPS);
+    }
+    for (int i = 0; i <= 2 * INNER; i++)
+        memcpy(out + i * (2 * INNER + 1), steps[i], sizeof steps[i]);
+    out[N_INNER] = NAME(to_steps)(NAME(brightness)(centre, im->sigma_electrons), NEAR_STEPS);
+    const int16_t *far = p->far_steps + at - 3 * STEP * (p->width + 1);
+    out += N_INNER + 1;
+    for (int i = 0; i < 7; i++)
+        for (int j = 0; j < 7; j++) out[7 * i + j] = far[STEP * (i * p->width + j)];
+}
+
 TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const planes_t *p,
                                      const int32_t *places, const windows_t *window,
-                                     float *scratch, float *logit)
+                                     float *layer, float *logit)
 {
-    const float *near[LANES], *context[LANES], *ratio[LANES], *even[LANES], *hidden[LANES];
-    float *ratios = scratch, *sums = scratch + LANES * 64, *layer = scratch + LANES * 128;
+    const int16_t *near[LANES], *rest[LANES], *even[LANES], *hidden[LANES];
     int width = m->turned + m->even;
-    float part[LANES * UNITS];
+    int16_t *seen = (int16_t *)(layer + LANES * width), *sums = seen + LANES * REST_ROOM;
+    int16_t *active = sums + LANES * EVEN_ROOM;
+    int32_t sum[LANES * UNITS];
+    float worth[LANES];
     for (int l = 0; l < LANES; l++) {
-        int32_t at = places[l];
-        const float *s = p->snr + at;
-        float centre = s[0], inverse = 1.0f / (centre > 1.0f ? centre : 1.0f);
-        float *e = ratios + l * 64;
-        int k = 0;
-        for (int dy = -INNER; dy <= INNER; dy++)
-            for (int dx = -INNER; dx <= INNER; dx++) {
-                float r = s[dy * p->width + dx] * inverse;
-                e[k++] = r < -1.0f ? -1.0f : (r > 4.0f ? 4.0f : r);
-            }
-        e[k] = NAME(brightness)(centre, im->sigma_electrons);
-        near[l] = p->compressed + at;
-        context[l] = p->context + at;
-        ratio[l] = e;
-        even[l] = sums + l * 64;
-        hidden[l] = layer + (int64_t)l * width;
-        sums[l * 64 + RINGS(NEAR) + RINGS(INNER)] = e[k];
+        near[l] = p->near_steps + places[l];
+        rest[l] = seen + l * REST_ROOM;
+        even[l] = sums + l * EVEN_ROOM;
+        hidden[l] = active + (int64_t)l * width;
+        NAME(see)(im, p, places[l], seen + l * REST_ROOM);
     }
     for (int u = 0; u < m->turned; u += UNITS) {
-        const float *w = m->turned_weights + u;
-        NAME(dense)(near, window->near, N_NEAR, w, m->turned, m->turned_bias + u, 0, part, UNITS);
-        w += (int64_t)N_NEAR * m->turned;
-        NAME(dense)(ratio, window->count, N_INNER + 1, w, m->turned, part, UNITS, part, UNITS);
-        w += (int64_t)(N_INNER + 1) * m->turned;
-        NAME(dense)(context, window->context, N_CONTEXT, w, m->turned, part, UNITS, part, UNITS);
-        NAME(rectify)(part, layer + u, width);
+        const int16_t *w = m->turned_weights + 2 * u;
+        NAME(add_pairs)(near, window->near_pairs, NEAR_PAIRS, w, 2 * m->turned, 0, sum);
+        w += (int64_t)NEAR_PAIRS * 2 * m->turned;
+        NAME(add_pairs)(rest, window->pairs, REST_PAIRS, w, 2 * m->turned, 1, sum);
+        NAME(activate)(sum, m->turned_step + u, m->turned_bias + u, layer + u, width);
     }
-    if (m->even) {
-        NAME(sum_rings)(near, window->near_rings, window->near_ends, RINGS(NEAR), sums);
-        NAME(sum_rings)(ratio, window->ratio_rings, window->ratio_ends, RINGS(INNER),
-                        sums + RINGS(NEAR));
-        NAME(sum_rings)(context, window->context_rings, window->context_ends,
-                        RINGS(3) - RINGS(1), sums + RINGS(NEAR) + RINGS(INNER) + 1);
+    for (int l = 0; m->even && l < LANES; l++) {
+        int16_t *out = sums + l * EVEN_ROOM;
+        NAME(sum_copies)(near[l] - NEAR * (p->width + 1), p->width, NEAR, 0, out);
+        NAME(sum_copies)(rest[l], 2 * INNER + 1, INNER, 0, out + RINGS(NEAR));
+        out[RINGS(NEAR) + RINGS(INNER)] = 8 * rest[l][N_INNER];
+        NAME(sum_copies)(rest[l] + N_INNER + 1, 7, 3, 2, out + RINGS(NEAR) + RINGS(INNER) + 1);
     }
     for (int u = 0; u < m->even; u += UNITS) {
-        NAME(dense)(even, window->count, N_EVEN, m->even_weights + u, m->even, m->even_bias + u, 0,
-                    part, UNITS);
-        NAME(rectify)(part, layer + m->turned + u, width);
+        NAME(add_pairs)(even, window->pairs, EVEN_PAIRS, m->even_weights + 2 * u, 2 * m->even, 0,
+                        sum);
+        NAME(activate)(sum, m->even_step + u, m->even_bias + u, layer + m->turned + u, width);
     }
-    NAME(dense)(hidden, window->count, width, m->weights2, UNITS, m->bias2, 0, part, UNITS);
+    for (int l = 0; l < LANES; l++)
+        worth[l] = NAME(layer_steps)(layer + l * width, width, active + (int64_t)l * width);
+    NAME(add_pairs)(hidden, window->pairs, width / 2, m->weights2, 2 * UNITS, 0, sum);
     for (int l = 0; l < LANES; l++) {
-        float sum = m->weights3[UNITS];
+        float total = m->weights3[UNITS];
         for (int v = 0; v < UNITS; v++) {
-            float value = part[l * UNITS + v];
-            sum += (value > 0 ? value : 0) * m->weights3[v];
+            float value = sum[l * UNITS + v] * (m->step2[v] * worth[l]) + m->bias2[v];
+            total += (value > 0 ? value : 0) * m->weights3[v];
         }
-        logit[l] = sum;
+        logit[l] = total;
     }
 }
 
@@ -364,8 +446,9 @@ TARGET static void NAME(refine_inputs)(const float *seen, float *logit, float *r
         logit[j] = logit[j] < -LOGIT_RANGE  ? -LOGIT_RANGE
                    : logit[j] > LOGIT_RANGE ? LOGIT_RANGE
                                             : logit[j];
+    memcpy(rest, seen, n * sizeof(float));
     for (int64_t j = 0; j < n; j++)
-        rest[j] = logit[j] > -LOGIT_RANGE ? seen[j] / (1.0f + expf(logit[j])) : seen[j];
+        if (logit[j] > -LOGIT_RANGE) rest[j] = seen[j] / (1.0f + expf(logit[j]));
 }
 
 /* Logits of places by the sum of trees, from the same inputs as a refinement's. */
@@ -415,56 +498,67 @@ TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int w
     }
 }
 
-TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int which, planes_t *p,
-                                      int64_t row, int64_t column, const float *logits, float *out)
+/* One judgement after the other of a tile with so many times INNER pixels around it, from `which` on;
+   each takes away INNER pixels of its border. What lies outside of the image mirrors what is inside. */
+TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int which, int count,
+                                      planes_t *p, int64_t row, int64_t column,
+                                      const float *logits, float *out)
 {
-    int64_t rows = p->height - 2 * INNER, columns = p->width - 2 * INNER, n = 0;
-    int last = which == later_judgements(m) - 1;
-    float least = least_judged(m, which);
-    int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
-    float *refined = malloc(rows * columns * sizeof(float));
-    int64_t *from = malloc(p->width * sizeof(int64_t));
-    float *rest = malloc(p->width * p->height * sizeof(float));
-    if (!found || !refined || !from || !rest) {
+    int64_t width = p->width, height = p->height, border = p->border;
+    int64_t rows = height - 2 * border, columns = width - 2 * border;
+    int32_t *found = malloc((width * height + LANES) * sizeof(int32_t));
+    float *refined = malloc(3 * width * height * sizeof(float)), *near = p->context;
+    float *rest = refined + width * height, *last = rest + width * height;
+    int64_t *from = malloc((width + height) * sizeof(int64_t)), *from_row = from + width;
+    int32_t offset[N_INNER];
+    if (!found || !refined || !from) {
         free(found);
         free(refined);
         free(from);
-        free(rest);
         return -1;
     }
-    for (int64_t j = 0; j < p->width; j++) from[j] = reflect(column - INNER + j, im->columns);
-    float *near = p->context;
-    int inside = column >= INNER && column - INNER + p->width <= im->columns;
-    for (int64_t i = 0; i < p->height; i++) {
-        const float *source = logits + reflect(row - INNER + i, im->rows) * im->columns;
-        float *line = near + i * p->width;
-        if (inside)
-            memcpy(line, source + column - INNER, p->width * sizeof(float));
+    for (int64_t j = 0; j < width; j++) from[j] = reflect(column - border + j, im->columns);
+    for (int64_t i = 0; i < height; i++) from_row[i] = reflect(row - border + i, im->rows);
+    fill_window(INNER, width, offset);
+    int mirrored = row < border || row + rows + border > im->rows || column < border ||
+                   column + columns + border > im->columns;
+    for (int64_t i = 0; i < height; i++) {
+        const float *source = logits + from_row[i] * im->columns;
+        if (!mirrored)
+            memcpy(last + i * width, source + column - border, width * sizeof(float));
         else
-            for (int64_t j = 0; j < p->width; j++) line[j] = source[from[j]];
-        NAME(refine_inputs)(p->compressed + i * p->width, line, rest + i * p->width, p->width);
+            for (int64_t j = 0; j < width; j++) last[i * width + j] = source[from[j]];
     }
-    for (int64_t i = 0; i < rows; i++) {
-        int64_t at = (row + i) * im->columns + column;
-        for (int64_t j = 0; j < columns; j++) {
-            float value = logits[at + j];
-            if (value > least)
-                found[n++] = (int32_t)((i + INNER) * p->width + j + INNER);
-            else
-                out[at + j] = last ? probability(value, m->table) : value;
+    for (int k = 0; k < count; k++) {
+        int64_t edge = INNER * (k + 1), n = 0;
+        float least = least_judged(m, which + k);
+        memcpy(near, last, width * height * sizeof(float));
+        NAME(refine_inputs)(p->compressed, near, rest, width * height);
+        for (int64_t i = edge; i < height - edge; i++) {
+            if (from_row[i] != row - border + i) continue;
+            for (int64_t j = edge; j < width - edge; j++)
+                if (last[i * width + j] > least && from[j] == column - border + j)
+                    found[n++] = (int32_t)(i * width + j);
+        }
+        NAME(refine_found)(im, m, which + k, p, near, rest, offset, found, n, refined);
+        for (int64_t l = 0; l < n; l++) last[found[l]] = refined[l];
+        for (int64_t i = 0; mirrored && i < height; i++) {
+            const float *source = last + (from_row[i] - row + border) * width;
+            for (int64_t j = 0; j < width; j++)
+                if (from_row[i] != row - border + i || from[j] != column - border + j)
+                    last[i * width + j] = source[from[j] - column + border];
         }
     }
-    int32_t offset[N_INNER];
-    fill_window(INNER, 0, 1, p->width, offset);
-    NAME(refine_found)(im, m, which, p, near, rest, offset, found, n, refined);
-    for (int64_t k = 0; k < n; k++) {
-        int64_t y = found[k] / p->width - INNER + row, x = found[k] % p->width - INNER + column;
-        out[y * im->columns + x] = last ? probability(refined[k], m->table) : refined[k];
+    int final = which + count == later_judgements(m);
+    for (int64_t i = 0; i < rows; i++) {
+        const float *line = last + (i + border) * width + border;
+        float *to = out + (row + i) * im->columns + column;
+        for (int64_t j = 0; j < columns; j++)
+            to[j] = final ? probability(line[j], m->table) : line[j];
     }
     free(found);
     free(refined);
     free(from);
-    free(rest);
     return 0;
 }
 

@@ -31,7 +31,7 @@ static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t
                     float *noise, float *core, int target)
 {
 #if MANY_TARGETS
-    if (target == 2)
+    if (target >= 2)
         box_row_avx512(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
     else if (target == 1)
         box_row_avx2(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
@@ -44,7 +44,7 @@ static void depth_row(const image_t *im, int64_t box, int64_t skip, int64_t shar
                       int target)
 {
 #if MANY_TARGETS
-    if (target == 2)
+    if (target >= 2)
         depth_row_avx512(im, box, skip, share, depth);
     else if (target == 1)
         depth_row_avx2(im, box, skip, share, depth);
