@@ -26,7 +26,7 @@ cdef extern from "measure.h" nogil:
     int HALO, UNITS, MOST_UNITS, NEAR, INNER, NEAR_PAIRS, REST_PAIRS, EVEN_PAIRS, MOST_STEPS
     float NEAR_STEPS, RATIO_STEPS, MOST_HIDDEN
     int N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
-    int REACH_OF_LOOK "LOOK_REACH"
+    int CELL, REACH_OF_LOOK "LOOK_REACH"
 
     ctypedef struct image_t:
         const float *electrons
@@ -135,6 +135,7 @@ SCREENED_OUT = NOTHING
 HIT_FROM = HIT
 TREES_FROM = UNLIKELY
 LOOK_REACH = REACH_OF_LOOK
+LOOK_CELL = CELL
 
 
 def best_target():

@@ -33,6 +33,7 @@ LOOKS = 10
 DOUBTFUL = 0.1
 DOUBTFUL_LATER = 0.01  # beside what a look found there is more to find, and few pixels to look at
 _CHUNK = 256
+_COLUMNS = 1024  # of the pixels that a thread judges at once
 _NEARLY_ONE = np.float32(1 - 2**-23)
 _NEAR, _INNER = 15, 7  # pixels along a side of the large network's windows
 _CONTEXT = np.flatnonzero(np.pad(np.zeros((3, 3)), 2, constant_values=1))
@@ -428,7 +429,7 @@ def judge_scene(scene, judge, refinements, n_threads=1):
     """
     logits = np.empty(scene.image.shape, dtype=np.float32)
     spare = np.empty_like(logits)
-    judged = tiles(logits.shape)
+    judged = tiles(logits.shape, columns=_COLUMNS)
     network, quiet, rough = _networks(scene, judge)
     if quiet is None:
         first = functools.partial(_judge, network, scene.image, logits)
@@ -516,6 +517,7 @@ def look_again(scene, judge, probability, n_threads=1):
     flat = probability.reshape(-1)
     for _ in range(LOOKS):
         looked = functools.partial(_look, networks, scene, probability)
+        places = _by_cells(places, probability.shape)
         groups = [places[k : k + _CHUNK] for k in range(0, len(places), _CHUNK)]
         seen = run_tasks(looked, groups, n_threads)
         found = []
@@ -525,6 +527,12 @@ def look_again(scene, judge, probability, n_threads=1):
         if not any(map(len, found)):
             return
         places = _doubtful_near(np.concatenate(found), probability)
+
+
+def _by_cells(places, shape):
+    """Flat indices in the order of the cells whose pixels the kernels look at together."""
+    row, column = np.unravel_index(places, shape)
+    return places[np.lexsort((column // _kernels.LOOK_CELL, row // _kernels.LOOK_CELL))]
 
 
 def _look(networks, scene, probability, places):

@@ -130,12 +130,13 @@ def _some(windows, most):
     return windows if n <= most else [windows[i * n // most] for i in range(most)]
 
 
-def tiles(shape, size=TILE):
-    """Split an image into tiles: ``(row, column, rows, columns)`` of each."""
+def tiles(shape, rows=TILE, columns=None):
+    """Split an image into tiles: ``(row, column, rows, columns)`` of each; square by default."""
+    columns = columns or rows
     return [
-        (r, c, min(size, shape[0] - r), min(size, shape[1] - c))
-        for r in range(0, shape[0], size)
-        for c in range(0, shape[1], size)
+        (r, c, min(rows, shape[0] - r), min(columns, shape[1] - c))
+        for r in range(0, shape[0], rows)
+        for c in range(0, shape[1], columns)
     ]
 
 

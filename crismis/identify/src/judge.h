@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_COLUMNS 256 /* that are judged at once, so that the planes stay in the cache */
+#define CELL 16 /* side of the cells whose pixels are looked at together */
 #define HALO 18   /* reach of the judge's window: 15 + 2 pixels, and one to spare */
 #define UNITS 48  /* hidden units handled at once; layer widths are multiples of it */
 #define MOST_UNITS 960
@@ -38,6 +40,7 @@
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
 #define HOPELESS -8.0f /* logit below which nothing is judged again */
 #define UNLIKELY -5.0f /* logit below which trees judge nothing again */
+#define MOST_LANES 8 /* pixels that any target judges at once */
 #define TOGETHER 32 /* pixels that one tree after the other judges while it is in the cache */
 #define LOGIT_RANGE 10.0f
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
@@ -122,6 +125,22 @@ typedef struct {
     int32_t pairs[MOST_UNITS / 2];
 } windows_t;
 
+/* Columns before `end` that lie beyond the same box of a mesh; the end is 0 after the last run. */
+typedef struct {
+    int64_t low, end;
+} run_t;
+
+/* What judging a tile takes: planes of its size with its border, and lists of its pixels. */
+typedef struct {
+    planes_t planes;
+    windows_t window;
+    float *near, *rest, *last, *logits, *scratch;
+    int32_t *found;
+    int64_t *from_column, *from_row; /* rows and columns of the image that the planes show */
+    uint8_t *unusable, *distance;
+    void *memory;
+} work_t;
+
 /* Offsets of a square window, row by row. */
 static void fill_window(int half, int64_t width, int32_t *offset)
 {
@@ -135,6 +154,12 @@ static void make_windows(int64_t width, windows_t *w)
         w->near_pairs[k] = (int32_t)((k / (NEAR + 1) - NEAR) * width + 2 * (k % (NEAR + 1)) - NEAR);
     fill_window(INNER, width, w->inner);
     for (int k = 0; k < MOST_UNITS / 2; k++) w->pairs[k] = 2 * k;
+}
+
+/* Number of the cell in which a pixel lies. */
+static int64_t cell_of(int64_t place, int64_t columns)
+{
+    return place / columns / CELL * columns + place % columns / CELL;
 }
 
 /* How many judgements follow the first one. */
@@ -177,18 +202,61 @@ static float probability(float logit, const float *table)
     return 1.0f / (1.0f + expf(-value));
 }
 
-static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t border)
+static void set_planes(planes_t *p, float *memory, int64_t rows, int64_t columns, int64_t border)
 {
     p->border = border;
     p->height = rows + 2 * border;
     p->width = columns + 2 * border;
     size_t n = (size_t)(p->height * p->width);
-    p->snr = malloc(n * (3 * sizeof(float) + 2 * sizeof(int16_t)));
+    p->snr = memory;
     p->compressed = p->snr + n;
     p->context = p->snr + 2 * n;
     p->near_steps = (int16_t *)(p->snr + 3 * n);
     p->far_steps = p->near_steps + n;
-    return p->snr != NULL;
+}
+
+static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t border)
+{
+    size_t n = (size_t)((rows + 2 * border) * (columns + 2 * border));
+    float *memory = malloc(n * (3 * sizeof(float) + 2 * sizeof(int16_t)));
+    if (memory) set_planes(p, memory, rows, columns, border);
+    return memory != NULL;
+}
+
+/* A smaller tile may take the place of that which the memory is for. */
+static void set_tile(work_t *w, const image_t *im, int64_t row, int64_t column, int64_t rows,
+                     int64_t columns)
+{
+    planes_t *p = &w->planes;
+    set_planes(p, p->snr, rows, columns, p->border);
+    make_windows(p->width, &w->window);
+    for (int64_t j = 0; j < p->width; j++)
+        w->from_column[j] = reflect(column - p->border + j, im->columns);
+    for (int64_t i = 0; i < p->height; i++)
+        w->from_row[i] = reflect(row - p->border + i, im->rows);
+}
+
+static int allocate_work(work_t *w, int64_t rows, int64_t columns, int64_t border, size_t scratch)
+{
+    int64_t height = rows + 2 * border, width = columns + 2 * border;
+    size_t n = (size_t)(height * width), wide = (size_t)(height + width) * sizeof(int64_t);
+    size_t floats = (8 * n + scratch) * sizeof(float), whole = (n + MOST_LANES) * sizeof(int32_t);
+    char *memory = malloc(wide + floats + whole + 2 * n);
+    w->memory = memory;
+    if (!memory) return 0;
+    w->from_column = (int64_t *)memory;
+    w->from_row = w->from_column + width;
+    float *planes = (float *)(memory + wide);
+    set_planes(&w->planes, planes, rows, columns, border);
+    w->near = planes + 4 * n;
+    w->rest = planes + 5 * n;
+    w->last = planes + 6 * n;
+    w->logits = planes + 7 * n;
+    w->scratch = planes + 8 * n;
+    w->found = (int32_t *)(memory + wide + floats);
+    w->unusable = (uint8_t *)(memory + wide + floats + whole);
+    w->distance = w->unusable + n;
+    return 1;
 }
 
 #if defined(__GNUC__)
@@ -283,51 +351,61 @@ static int make_planes(const image_t *image, int64_t row, int64_t column, planes
     return make_planes_any(image, row, column, planes);
 }
 
-/* First judgement: the logit of every pixel of one tile; -1 when memory runs out. */
+/* First judgement: the logit of every pixel of some rows and columns; -1 when memory runs out. */
 static int judge_tile(const image_t *image, const model_t *model, int64_t row, int64_t column,
                       int64_t rows, int64_t columns, float *logits, int target)
 {
-    planes_t planes;
-    if (!allocate_planes(&planes, rows, columns, HALO)) return -1;
-    int status = make_planes(image, row, column, &planes, target);
-    if (status == 0) {
+    work_t work;
+    int status = 0;
+    int64_t most = columns < MOST_COLUMNS ? columns : MOST_COLUMNS;
+    if (!allocate_work(&work, rows, most, HALO, SCRATCH(model, MOST_LANES))) return -1;
+    for (int64_t end = column + columns; column < end && status == 0; column += most) {
+        int64_t here = end - column < most ? end - column : most;
+        set_tile(&work, image, row, column, rows, here);
+        status = make_planes(image, row, column, &work.planes, target);
+        if (status) break;
 #if MANY_TARGETS
         if (target == 3)
-            status = judge_planes_vnni(image, model, &planes, row, column, logits);
+            judge_planes_vnni(image, model, &work, row, column, logits);
         else if (target == 2)
-            status = judge_planes_avx512(image, model, &planes, row, column, logits);
+            judge_planes_avx512(image, model, &work, row, column, logits);
         else if (target == 1)
-            status = judge_planes_avx2(image, model, &planes, row, column, logits);
+            judge_planes_avx2(image, model, &work, row, column, logits);
         else
 #endif
-            status = judge_planes_any(image, model, &planes, row, column, logits);
+            judge_planes_any(image, model, &work, row, column, logits);
     }
-    free(planes.snr);
+    free(work.memory);
     return status;
 }
 
 /* Later judgements, each of which sees the one before of a pixel's neighbours, from `which` on: logits
-   of one tile, or probabilities from the last one there is. */
+   of some rows and columns, or probabilities from the last one there is. */
 static int refine_tile(const image_t *image, const model_t *model, int which, int count,
                        int64_t row, int64_t column, int64_t rows, int64_t columns,
                        const float *logits, float *out, int target)
 {
-    planes_t planes;
-    if (!allocate_planes(&planes, rows, columns, INNER * count)) return -1;
-    int status = make_planes(image, row, column, &planes, target);
-    if (status == 0) {
+    work_t work;
+    int status = 0;
+    int64_t most = columns < MOST_COLUMNS ? columns : MOST_COLUMNS;
+    if (!allocate_work(&work, rows, most, INNER * count, 0)) return -1;
+    for (int64_t end = column + columns; column < end && status == 0; column += most) {
+        int64_t here = end - column < most ? end - column : most;
+        set_tile(&work, image, row, column, rows, here);
+        status = make_planes(image, row, column, &work.planes, target);
+        if (status) break;
 #if MANY_TARGETS
         if (target == 3)
-            status = refine_planes_vnni(image, model, which, count, &planes, row, column, logits, out);
+            refine_planes_vnni(image, model, which, count, &work, row, column, logits, out);
         else if (target == 2)
-            status = refine_planes_avx512(image, model, which, count, &planes, row, column, logits, out);
+            refine_planes_avx512(image, model, which, count, &work, row, column, logits, out);
         else if (target == 1)
-            status = refine_planes_avx2(image, model, which, count, &planes, row, column, logits, out);
+            refine_planes_avx2(image, model, which, count, &work, row, column, logits, out);
         else
 #endif
-            status = refine_planes_any(image, model, which, count, &planes, row, column, logits, out);
+            refine_planes_any(image, model, which, count, &work, row, column, logits, out);
     }
-    free(planes.snr);
+    free(work.memory);
     return status;
 }
 
@@ -351,7 +429,8 @@ static int64_t find_doubtful(const float *judged, int64_t rows, int64_t columns,
 }
 
 /* Probabilities of a few pixels in a scene whose hits are filled from what surrounds them; of
-   several first judgements the lowest holds. Beside hits on a source nothing is judged anew. */
+   several first judgements the lowest holds. Beside hits on a source nothing is judged anew. Pixels
+   of the same cell that follow one another are looked at together, which changes no bit. */
 static int look_again(const image_t *image, const model_t *const *first, int n_first,
                       const model_t *model, const float *judged, const int64_t *places,
                       int64_t n, float *out, int target)

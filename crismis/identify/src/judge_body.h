@@ -139,59 +139,70 @@ TARGET static int NAME(boxes)(planes_t *p)
     return 0;
 }
 
+/* Values of a mesh row along an image row: from[k] + fraction (from[k + right] - from[k]), where k is
+   the same in each of the runs. */
+TARGET static void NAME(interpolate)(const float *mesh, int64_t right, const run_t *run,
+                                     const float *fraction, float *out)
+{
+    for (int64_t j = 0; run->end; j = run->end, run++) {
+        float a = mesh[run->low], step = mesh[run->low + right] - a;
+        for (int64_t k = j; k < run->end; k++) out[k] = a + fraction[k] * step;
+    }
+}
+
 /* S/N and its asinh, without the boxes. */
 TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, planes_t *p)
 {
-    int64_t height = p->height, width = p->width;
-    int64_t *source = malloc(width * 2 * sizeof(int64_t));
-    float *scratch = malloc((3 * width + 2 * im->mesh_columns) * sizeof(float));
-    if (!source || !scratch) {
-        free(source);
-        free(scratch);
-        return -1;
-    }
-    int64_t *low = source + width;
-    float *fraction = scratch, *background = scratch + width, *inverse = scratch + 2 * width;
-    float *mesh_background = scratch + 3 * width;
-    float *mesh_inverse = mesh_background + im->mesh_columns;
+    int64_t height = p->height, width = p->width, meshes = im->mesh_columns;
+    run_t *runs = malloc((width + 1) * sizeof(run_t) + width * sizeof(int64_t) +
+                         (3 * width + 2 * meshes) * sizeof(float));
+    if (!runs) return -1;
+    int64_t *source = (int64_t *)(runs + width + 1), n = 0;
+    float *fraction = (float *)(source + width), *background = fraction + width;
+    float *inverse = background + width;
+    float *mesh_background = inverse + width, *mesh_inverse = mesh_background + meshes;
     for (int64_t j = 0; j < width; j++) {
+        int64_t low;
         source[j] = reflect(column - p->border + j, im->columns);
-        mesh_weights(source[j], im->columns, im->mesh_columns, &low[j], &fraction[j]);
+        mesh_weights(source[j], im->columns, meshes, &low, &fraction[j]);
+        if (!n || low != runs[n - 1].low) runs[n++].low = low;
+        runs[n - 1].end = j + 1;
     }
-    int64_t right = im->mesh_columns > 1 ? 1 : 0;
+    runs[n].end = 0;
+    int64_t right = meshes > 1, below = im->mesh_rows > 1 ? meshes : 0;
     int64_t inside = column - p->border >= 0 && column - p->border + width <= im->columns;
+    int64_t first = runs[0].low, last = first;
+    for (int64_t r = 1; r < n; r++) {
+        first = runs[r].low < first ? runs[r].low : first;
+        last = runs[r].low > last ? runs[r].low : last;
+    }
+    last += right;
     for (int64_t i = 0; i < height; i++) {
         int64_t y = reflect(row - p->border + i, im->rows), my;
         float f;
         mesh_weights(y, im->rows, im->mesh_rows, &my, &f);
-        const float *b0, *s0;
-        s0 = im->inverse_sigma + my * im->mesh_columns;
-        int64_t below = im->mesh_rows > 1 ? im->mesh_columns : 0;
-        for (int64_t m = 0; m < im->mesh_columns; m++)
+        const float *b0, *s0 = im->inverse_sigma + my * meshes;
+        for (int64_t m = first; m <= last; m++)
             mesh_inverse[m] = s0[m] + f * (s0[m + below] - s0[m]);
-        for (int64_t j = 0; j < width; j++)
-            inverse[j] = mesh_inverse[low[j]] +
-                         fraction[j] * (mesh_inverse[low[j] + right] - mesh_inverse[low[j]]);
+        NAME(interpolate)(mesh_inverse, right, runs, fraction, inverse);
         if (im->full_background) {
             b0 = im->background + y * im->columns;
             for (int64_t j = 0; j < width; j++) background[j] = b0[source[j]];
         } else {
-            b0 = im->background + my * im->mesh_columns;
-            for (int64_t m = 0; m < im->mesh_columns; m++)
+            b0 = im->background + my * meshes;
+            for (int64_t m = first; m <= last; m++)
                 mesh_background[m] = b0[m] + f * (b0[m + below] - b0[m]);
-            for (int64_t j = 0; j < width; j++)
-                background[j] =
-                    mesh_background[low[j]] +
-                    fraction[j] * (mesh_background[low[j] + right] - mesh_background[low[j]]);
+            NAME(interpolate)(mesh_background, right, runs, fraction, background);
         }
         const float *data = im->electrons + y * im->columns;
         const uint8_t *bad = im->bad + y * im->columns;
         float *snr = p->snr + i * width, *compressed = p->compressed + i * width;
         if (inside) {
-            int64_t first = column - p->border;
+            data += column - p->border;
+            bad += column - p->border;
             for (int64_t j = 0; j < width; j++) {
-                float s = (data[first + j] - background[j]) * inverse[j];
-                snr[j] = bad[first + j] ? 0.0f : s;
+                float s = (data[j] - background[j]) * inverse[j];
+                snr[j] = bad[j] ? 0.0f : s;
             }
         } else
             for (int64_t j = 0; j < width; j++) {
@@ -200,8 +211,7 @@ TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, pl
             }
         for (int64_t j = 0; j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
     }
-    free(source);
-    free(scratch);
+    free(runs);
     return 0;
 }
 
@@ -218,10 +228,10 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
 {
     int64_t width = p->width, n = 0;
     float floor_snr = m->floor_snr, floor_peak = m->floor_peak;
-    for (int64_t i = HALO; i < p->height - HALO; i++) {
+    for (int64_t i = p->border; i < p->height - p->border; i++) {
         const float *s = p->snr + i * width;
-        const uint8_t *line = bad + (i - HALO) * stride - HALO;
-        for (int64_t j = HALO; j < width - HALO; j++) {
+        const uint8_t *line = bad + (i - p->border) * stride - p->border;
+        for (int64_t j = p->border; j < width - p->border; j++) {
             if (!(s[j] > floor_snr) || line[j]) continue;
             float peak = s[j];
             for (int64_t d = -1; d <= 1; d++) {
@@ -384,10 +394,11 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
 }
 
 /* First logits of what the screen found; places that the small network drops are dropped. */
-TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, const planes_t *p,
-                                        const windows_t *window, float *scratch, int32_t *found,
-                                        int64_t n, float *logits)
+TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, work_t *w, int64_t n)
 {
+    const planes_t *p = &w->planes;
+    const windows_t *window = &w->window;
+    int32_t *found = w->found;
     float logit[LANES];
     int64_t kept = 0;
     for (int64_t i = 0; i < n; i += LANES) {
@@ -403,40 +414,27 @@ TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, con
         int32_t places[LANES];
         int64_t here = kept - i < LANES ? kept - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(judge_block)(im, m, p, places, window, scratch, logit);
+        NAME(judge_block)(im, m, p, places, window, w->scratch, logit);
         for (int l = 0; l < here; l++)
-            logits[i + l] = logit[l] > NOTHING + 1 ? logit[l] : NOTHING + 1;
+            w->logits[i + l] = logit[l] > NOTHING + 1 ? logit[l] : NOTHING + 1;
     }
     return kept;
 }
 
-TARGET static int NAME(judge_planes)(const image_t *im, const model_t *m, const planes_t *p,
-                                     int64_t row, int64_t column, float *out)
+TARGET static void NAME(judge_planes)(const image_t *im, const model_t *m, work_t *w, int64_t row,
+                                      int64_t column, float *out)
 {
+    const planes_t *p = &w->planes;
     int64_t rows = p->height - 2 * HALO, columns = p->width - 2 * HALO;
-    int32_t *found = malloc((rows * columns + LANES) * sizeof(int32_t));
-    float *logits = malloc(rows * columns * sizeof(float));
-    float *scratch = malloc(SCRATCH(m, LANES) * sizeof(float));
-    windows_t *window = malloc(sizeof(windows_t));
-    int status = found && logits && scratch && window ? 0 : -1;
-    if (status == 0) {
-        make_windows(p->width, window);
-        out += row * im->columns + column;
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < columns; j++) out[i * im->columns + j] = NOTHING;
-        const uint8_t *bad = im->bad + row * im->columns + column;
-        int64_t n = NAME(screen)(m, p, bad, im->columns, found);
-        n = NAME(judge_found)(im, m, p, window, scratch, found, n, logits);
-        for (int64_t k = 0; k < n; k++) {
-            int64_t y = found[k] / p->width - HALO, x = found[k] % p->width - HALO;
-            out[y * im->columns + x] = logits[k];
-        }
+    out += row * im->columns + column;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) out[i * im->columns + j] = NOTHING;
+    const uint8_t *bad = im->bad + row * im->columns + column;
+    int64_t n = NAME(judge_found)(im, m, w, NAME(screen)(m, p, bad, im->columns, w->found));
+    for (int64_t k = 0; k < n; k++) {
+        int64_t y = w->found[k] / p->width - HALO, x = w->found[k] % p->width - HALO;
+        out[y * im->columns + x] = w->logits[k];
     }
-    free(found);
-    free(logits);
-    free(scratch);
-    free(window);
-    return status;
 }
 
 /* What a refinement sees beside the image: the logits before, and the scene without its hits. */
@@ -452,102 +450,88 @@ TARGET static void NAME(refine_inputs)(const float *seen, float *logit, float *r
 }
 
 /* Logits of places by the sum of trees, from the same inputs as a refinement's. */
-TARGET static void NAME(trees_found)(const image_t *im, const trees_t *t, const planes_t *p,
-                                     const float *near, const float *rest, const int32_t *offset,
-                                     const int32_t *found, int64_t n, float *logits)
+TARGET static void NAME(trees_found)(const image_t *im, const trees_t *t, work_t *w, int64_t n)
 {
-    const float *plane[3] = {p->compressed, near, rest};
+    const planes_t *p = &w->planes;
+    const float *plane[3] = {p->compressed, w->near, w->rest};
+    const int32_t *offset = w->window.inner;
     float x[N_REFINE * TOGETHER];
     for (int64_t i = 0; i < n; i += TOGETHER) {
         int here = (int)(n - i < TOGETHER ? n - i : TOGETHER);
         for (int l = 0; l < here; l++) {
-            const int32_t place = found[i + l];
+            const int32_t place = w->found[i + l];
             float *feature = x + l * N_REFINE;
             for (int k = 0; k < 3; k++)
                 for (int o = 0; o < N_INNER; o++) *feature++ = plane[k][place + offset[o]];
             *feature = NAME(brightness)(p->snr[place], im->sigma_electrons);
         }
-        sum_trees(t, x, N_REFINE, here, logits + i);
+        sum_trees(t, x, N_REFINE, here, w->logits + i);
     }
 }
 
-/* Logits of places from the planes of `refine_inputs`. */
-TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int which,
-                                      const planes_t *p, const float *near, const float *rest,
-                                      const int32_t *offset, const int32_t *found, int64_t n,
-                                      float *logits)
+/* Logits of the places found, from the planes of `refine_inputs`. */
+TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int which, work_t *w,
+                                      int64_t n)
 {
     if (which == m->refinements) {
-        NAME(trees_found)(im, &m->trees, p, near, rest, offset, found, n, logits);
+        NAME(trees_found)(im, &m->trees, w, n);
         return;
     }
     const float *weights = m->refine_weights + (int64_t)which * N_REFINE * UNITS;
     const float *bias = m->refine_bias + which * UNITS;
     const float *out_weights = m->refine_out + which * (UNITS + 1);
-    const float *more[2] = {near, rest};
+    const float *more[2] = {w->near, w->rest};
     float logit[LANES];
     for (int64_t i = 0; i < n; i += LANES) {
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
-        for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, offset, more, 2, weights, bias, out_weights, logit);
+        for (int l = 0; l < LANES; l++) places[l] = w->found[i + (l < here ? l : 0)];
+        NAME(small_block)(im, &w->planes, places, w->window.inner, more, 2, weights, bias,
+                          out_weights, logit);
         for (int l = 0; l < here; l++) {
-            float sum = near[places[l]] + logit[l];
-            logits[i + l] = sum > NOTHING + 1 ? sum : NOTHING + 1;
+            float sum = w->near[places[l]] + logit[l];
+            w->logits[i + l] = sum > NOTHING + 1 ? sum : NOTHING + 1;
         }
     }
 }
 
 /* One judgement after the other of a tile with so many times INNER pixels around it, from `which` on;
    each takes away INNER pixels of its border. What lies outside of the image mirrors what is inside. */
-TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int which, int count,
-                                      planes_t *p, int64_t row, int64_t column,
-                                      const float *logits, float *out)
+TARGET static void NAME(refine_planes)(const image_t *im, const model_t *m, int which, int count,
+                                       work_t *w, int64_t row, int64_t column,
+                                       const float *logits, float *out)
 {
+    const planes_t *p = &w->planes;
+    const int64_t *from = w->from_column, *from_row = w->from_row;
     int64_t width = p->width, height = p->height, border = p->border;
     int64_t rows = height - 2 * border, columns = width - 2 * border;
-    int32_t *found = malloc((width * height + LANES) * sizeof(int32_t));
-    float *refined = malloc(3 * width * height * sizeof(float)), *near = p->context;
-    float *rest = refined + width * height, *last = rest + width * height;
-    int64_t *from = malloc((width + height) * sizeof(int64_t)), *from_row = from + width;
-    int32_t offset[N_INNER];
-    if (!found || !refined || !from) {
-        free(found);
-        free(refined);
-        free(from);
-        return -1;
-    }
-    for (int64_t j = 0; j < width; j++) from[j] = reflect(column - border + j, im->columns);
-    for (int64_t i = 0; i < height; i++) from_row[i] = reflect(row - border + i, im->rows);
-    fill_window(INNER, width, offset);
-    int mirrored = row < border || row + rows + border > im->rows || column < border ||
-                   column + columns + border > im->columns;
+    int64_t top = row - border, left = column - border; /* of the planes in the image */
+    int mirrored = top < 0 || top + height > im->rows || left < 0 || left + width > im->columns;
+    float *last = w->last;
     for (int64_t i = 0; i < height; i++) {
         const float *source = logits + from_row[i] * im->columns;
         if (!mirrored)
-            memcpy(last + i * width, source + column - border, width * sizeof(float));
+            memcpy(last + i * width, source + left, width * sizeof(float));
         else
             for (int64_t j = 0; j < width; j++) last[i * width + j] = source[from[j]];
     }
     for (int k = 0; k < count; k++) {
         int64_t edge = INNER * (k + 1), n = 0;
         float least = least_judged(m, which + k);
-        memcpy(near, last, width * height * sizeof(float));
-        NAME(refine_inputs)(p->compressed, near, rest, width * height);
+        memcpy(w->near, last, width * height * sizeof(float));
+        NAME(refine_inputs)(p->compressed, w->near, w->rest, width * height);
         for (int64_t i = edge; i < height - edge; i++) {
-            if (from_row[i] != row - border + i) continue;
+            if (from_row[i] != top + i) continue;
             for (int64_t j = edge; j < width - edge; j++)
-                if (last[i * width + j] > least && from[j] == column - border + j)
-                    found[n++] = (int32_t)(i * width + j);
+                if (last[i * width + j] > least && from[j] == left + j)
+                    w->found[n++] = (int32_t)(i * width + j);
         }
-        NAME(refine_found)(im, m, which + k, p, near, rest, offset, found, n, refined);
-        for (int64_t l = 0; l < n; l++) last[found[l]] = refined[l];
-        for (int64_t i = 0; mirrored && i < height; i++) {
-            const float *source = last + (from_row[i] - row + border) * width;
+        NAME(refine_found)(im, m, which + k, w, n);
+        for (int64_t l = 0; l < n; l++) last[w->found[l]] = w->logits[l];
+        for (int64_t i = 0; mirrored && i < height; i++)
             for (int64_t j = 0; j < width; j++)
-                if (from_row[i] != row - border + i || from[j] != column - border + j)
-                    last[i * width + j] = source[from[j] - column + border];
-        }
+                if (from_row[i] != top + i || from[j] != left + j)
+                    last[i * width + j] = last[(from_row[i] - top) * width + from[j] - left];
     }
     int final = which + count == later_judgements(m);
     for (int64_t i = 0; i < rows; i++) {
@@ -556,30 +540,29 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
         for (int64_t j = 0; j < columns; j++)
             to[j] = final ? probability(line[j], m->table) : line[j];
     }
-    free(found);
-    free(refined);
-    free(from);
-    return 0;
 }
 
 /* Fill hits from the pixels around them, each with the weight of its distance to the power -4. */
-TARGET static void NAME(fill_hits)(const image_t *im, int64_t row, int64_t column,
-                                   const float *judged, planes_t *p, int64_t *from,
-                                   uint8_t *unusable)
+TARGET static void NAME(fill_hits)(const image_t *im, const float *judged, work_t *w)
 {
     static const float weight[9] = {0, 1, 1 / 4.0f, 0, 1 / 16.0f, 1 / 25.0f, 0, 0, 1 / 64.0f};
-    int64_t width = p->width, hits = 0;
-    for (int64_t j = 0; j < width; j++) from[j] = reflect(column - p->border + j, im->columns);
+    const planes_t *p = &w->planes;
+    uint8_t *unusable = w->unusable;
+    int64_t width = p->width, left = w->from_column[0];
+    int inside = w->from_column[width - 1] - left == width - 1;
     for (int64_t i = 0; i < p->height; i++) {
-        int64_t y = reflect(row - p->border + i, im->rows) * im->columns;
-        for (int64_t j = 0; j < width; j++) {
-            int64_t at = y + from[j];
-            int hit = judged[at] >= HIT;
-            unusable[i * width + j] = hit ? 2 : im->bad[at] != 0;
-            hits += hit;
-        }
+        const float *value = judged + w->from_row[i] * im->columns;
+        const uint8_t *bad = im->bad + w->from_row[i] * im->columns;
+        uint8_t *to = unusable + i * width;
+        if (inside)
+            for (int64_t j = 0; j < width; j++)
+                to[j] = value[left + j] >= HIT ? 2 : bad[left + j] != 0;
+        else
+            for (int64_t j = 0; j < width; j++) {
+                int64_t at = w->from_column[j];
+                to[j] = value[at] >= HIT ? 2 : bad[at] != 0;
+            }
     }
-    if (!hits) return;
     for (int64_t i = 0; i < p->height; i++)
         for (int64_t j = 0; j < width; j++) {
             if (unusable[i * width + j] != 2) continue;
@@ -587,9 +570,9 @@ TARGET static void NAME(fill_hits)(const image_t *im, int64_t row, int64_t colum
             for (int64_t y = i < 2 ? 0 : i - 2; y <= i + 2 && y < p->height; y++)
                 for (int64_t x = j < 2 ? 0 : j - 2; x <= j + 2 && x < width; x++) {
                     if (unusable[y * width + x]) continue;
-                    float w = weight[(y - i) * (y - i) + (x - j) * (x - j)];
-                    sum += w * p->snr[y * width + x];
-                    total += w;
+                    float share = weight[(y - i) * (y - i) + (x - j) * (x - j)];
+                    sum += share * p->snr[y * width + x];
+                    total += share;
                 }
             float value = total > 0 ? sum / total : 0.0f;
             p->snr[i * width + j] = value;
@@ -612,62 +595,80 @@ TARGET static int NAME(beside_source)(const planes_t *p, const uint8_t *unusable
     return sum > SOURCE_SNR * hits;
 }
 
-typedef struct {
-    planes_t planes;
-    windows_t *window;
-    float *near, *last, *rest, *logits, *scratch;
-    uint8_t *unusable;
-    int32_t *found;
-    int64_t *from;
-} NAME(look_t);
-
-/* The probability of one pixel, in a scene whose hits are filled. */
-TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int n_first,
-                             const model_t *m, const float *judged, int64_t row, int64_t column,
-                             NAME(look_t) *t, float *out)
+/* Chebyshev distance of each pixel to the nearest of some places, as far as it matters. */
+TARGET static void NAME(measure_distance)(const int32_t *at, int64_t n, int64_t reach, work_t *w)
 {
-    planes_t *p = &t->planes;
+    int64_t width = w->planes.width;
+    memset(w->distance, 255, width * w->planes.height);
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t y = -reach; y <= reach; y++)
+            for (int64_t x = -reach; x <= reach; x++) {
+                int64_t far = llabs(y) > llabs(x) ? llabs(y) : llabs(x);
+                uint8_t *distance = w->distance + at[k] + y * width + x;
+                if (far < *distance) *distance = (uint8_t)far;
+            }
+}
+
+/* The probabilities of a few places near one another, in a scene whose hits are filled. */
+TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int n_first,
+                             const model_t *m, const float *judged, const int64_t *places,
+                             int64_t n, work_t *w, float *out)
+{
+    planes_t *p = &w->planes;
+    int32_t at[CELL * CELL];
     int judgements = later_judgements(m);
-    int64_t width = p->width, reach = INNER * judgements, n;
-    int64_t corner = HALO * width + HALO, centre = (HALO + reach) * (width + 1);
-    if (NAME(scale)(im, row - reach, column - reach, p)) return -1;
-    NAME(fill_hits)(im, row - reach, column - reach, judged, p, t->from, t->unusable);
-    if (NAME(beside_source)(p, t->unusable, centre)) {
-        *out = judged[row * im->columns + column];
-        return 0;
+    int64_t reach = INNER * judgements, top = im->rows, left = im->columns, bottom = 0, right = 0;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t y = places[k] / im->columns, x = places[k] % im->columns;
+        top = y < top ? y : top;
+        left = x < left ? x : left;
+        bottom = y > bottom ? y : bottom;
+        right = x > right ? x : right;
     }
+    int64_t row = top - reach, column = left - reach;
+    set_tile(w, im, row, column, bottom - top + 1 + 2 * reach, right - left + 1 + 2 * reach);
+    if (NAME(scale)(im, row, column, p)) return -1;
+    NAME(fill_hits)(im, judged, w);
+    int64_t width = p->width, size = width * p->height, beside = 0, found;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t y = places[k] / im->columns - row, x = places[k] % im->columns - column;
+        at[k] = (int32_t)((y + p->border) * width + x + p->border);
+        out[k] = -1;
+        if (NAME(beside_source)(p, w->unusable, at[k])) {
+            out[k] = judged[places[k]];
+            beside++;
+        }
+    }
+    if (beside == n) return 0;
     if (NAME(boxes)(p)) return -1;
-    for (int64_t k = 0; k < width * width; k++) {
-        if (t->unusable[k] == 2) t->unusable[k] = 0;
-        t->last[k] = NOTHING;
+    NAME(measure_distance)(at, n, reach, w);
+    for (int64_t k = 0; k < size; k++) {
+        w->unusable[k] = w->unusable[k] == 1 || w->distance[k] > reach;
+        w->last[k] = NOTHING;
     }
+    const uint8_t *unusable = w->unusable + p->border * (width + 1);
     for (int f = 0; f < n_first; f++) {
-        for (int64_t k = 0; k < width * width; k++) t->near[k] = NOTHING;
-        n = NAME(screen)(first[f], p, t->unusable + corner, width, t->found);
-        n = NAME(judge_found)(im, first[f], p, t->window, t->scratch, t->found, n, t->logits);
-        for (int64_t k = 0; k < n; k++) t->near[t->found[k]] = t->logits[k];
-        for (int64_t k = 0; k < width * width; k++)
-            if (f == 0 || t->near[k] < t->last[k]) t->last[k] = t->near[k];
+        for (int64_t k = 0; k < size; k++) w->near[k] = NOTHING;
+        found = NAME(screen)(first[f], p, unusable, width, w->found);
+        found = NAME(judge_found)(im, first[f], w, found);
+        for (int64_t k = 0; k < found; k++) w->near[w->found[k]] = w->logits[k];
+        for (int64_t k = 0; k < size; k++)
+            if (f == 0 || w->near[k] < w->last[k]) w->last[k] = w->near[k];
     }
+    int64_t start = p->border * width, end = size - start;
     for (int which = 0; which < judgements; which++) {
         int64_t half = INNER * (judgements - 1 - which);
         float least = least_judged(m, which);
-        if (!(t->last[centre] > least)) break;
-        memcpy(t->near, t->last, width * width * sizeof(float));
-        for (int64_t i = -half - INNER; i <= half + INNER; i++) {
-            int64_t at = centre + i * width - half - INNER;
-            NAME(refine_inputs)(p->compressed + at, t->near + at, t->rest + at,
-                                2 * (half + INNER) + 1);
-        }
-        n = 0;
-        for (int64_t i = centre - half * width; i <= centre + half * width; i += width)
-            for (int64_t k = i - half; k <= i + half; k++)
-                if (t->last[k] > least) t->found[n++] = (int32_t)k;
-        NAME(refine_found)(im, m, which, p, t->near, t->rest, t->window->inner, t->found, n,
-                           t->logits);
-        for (int64_t k = 0; k < n; k++) t->last[t->found[k]] = t->logits[k];
+        memcpy(w->near + start, w->last + start, (end - start) * sizeof(float));
+        NAME(refine_inputs)(p->compressed + start, w->near + start, w->rest + start, end - start);
+        found = 0;
+        for (int64_t k = start; k < end; k++)
+            if (w->distance[k] <= half && w->last[k] > least) w->found[found++] = (int32_t)k;
+        NAME(refine_found)(im, m, which, w, found);
+        for (int64_t k = 0; k < found; k++) w->last[w->found[k]] = w->logits[k];
     }
-    *out = probability(t->last[centre], m->table);
+    for (int64_t k = 0; k < n; k++)
+        if (out[k] < 0) out[k] = probability(w->last[at[k]], m->table);
     return 0;
 }
 
@@ -675,37 +676,21 @@ TARGET static int NAME(look_again)(const image_t *im, const model_t *const *firs
                                    const model_t *m, const float *judged, const int64_t *places,
                                    int64_t n, float *out)
 {
-    int64_t side = 2 * INNER * later_judgements(m) + 1;
-    int64_t size = (side + 2 * HALO) * (side + 2 * HALO);
+    int64_t side = CELL + 2 * INNER * later_judgements(m);
     size_t scratch = 0;
     for (int f = 0; f < n_first; f++)
         if (SCRATCH(first[f], LANES) > scratch) scratch = SCRATCH(first[f], LANES);
-    NAME(look_t) t = {{0}};
-    t.window = malloc(sizeof(windows_t));
-    t.near = malloc(4 * size * sizeof(float));
-    t.scratch = malloc(scratch * sizeof(float));
-    t.unusable = malloc(size);
-    t.found = malloc((size + LANES) * sizeof(int32_t));
-    t.from = malloc((side + 2 * HALO) * sizeof(int64_t));
-    int status = -1;
-    if (allocate_planes(&t.planes, side, side, HALO) && t.window && t.near && t.scratch &&
-        t.unusable && t.found && t.from) {
-        t.last = t.near + size;
-        t.rest = t.near + 2 * size;
-        t.logits = t.near + 3 * size;
-        make_windows(t.planes.width, t.window);
-        status = 0;
-        for (int64_t k = 0; k < n && status == 0; k++)
-            status = NAME(look)(im, first, n_first, m, judged, places[k] / im->columns,
-                                places[k] % im->columns, &t, out + k);
+    work_t work;
+    /* Two pixels more, so that hits are filled the same wherever the border lies. */
+    if (!allocate_work(&work, side, side, HALO + 2, scratch)) return -1;
+    int status = 0;
+    for (int64_t k = 0, end; k < n && status == 0; k = end) {
+        int64_t cell = cell_of(places[k], im->columns);
+        for (end = k; end < n && cell_of(places[end], im->columns) == cell; end++)
+            if (end == k + CELL * CELL) break;
+        status = NAME(look)(im, first, n_first, m, judged, places + k, end - k, &work, out + k);
     }
-    free(t.planes.snr);
-    free(t.window);
-    free(t.near);
-    free(t.scratch);
-    free(t.unusable);
-    free(t.found);
-    free(t.from);
+    free(work.memory);
     return status;
 }
 #undef NV
