@@ -46,10 +46,9 @@ TARGET static void NAME(dense)(const float *const *x, const int32_t *offset, int
 TARGET ALONE static void NAME(add_pairs)(const int16_t *const *x, const int32_t *offset, int pairs,
                                    const int16_t *weights, int64_t stride, int more, int32_t *sum)
 {
-    if (!more) memset(sum, 0, LANES * UNITS * sizeof(int32_t));
 #ifdef ADD_PRODUCTS
-    NAME(ivec) part[LANES][NV];
-    for (int l = 0; l < LANES; l++)
+    NAME(ivec) part[LANES][NV] = {{{0}}};
+    for (int l = 0; more && l < LANES; l++)
         for (int v = 0; v < NV; v++) part[l][v] = *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR);
     for (int k = 0; k < pairs; k++) {
         const NAME(ivec) *w = (const NAME(ivec) *)(weights + k * stride);
@@ -63,6 +62,7 @@ TARGET ALONE static void NAME(add_pairs)(const int16_t *const *x, const int32_t 
     for (int l = 0; l < LANES; l++)
         for (int v = 0; v < NV; v++) *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR) = part[l][v];
 #else
+    if (!more) memset(sum, 0, LANES * UNITS * sizeof(int32_t));
     for (int k = 0; k < pairs; k++) {
         const int16_t *w = weights + k * stride;
         for (int l = 0; l < LANES; l++) {
@@ -226,21 +226,29 @@ TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t colu
 TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const uint8_t *bad,
                                    int64_t stride, int32_t *found)
 {
-    int64_t width = p->width, n = 0;
+    int64_t width = p->width, first = p->border, last = width - first, n = 0;
     float floor_snr = m->floor_snr, floor_peak = m->floor_peak;
+    uint8_t passes[MOST_COLUMNS + 8]; /* whole words */
     for (int64_t i = p->border; i < p->height - p->border; i++) {
-        const float *s = p->snr + i * width;
-        const uint8_t *line = bad + (i - p->border) * stride - p->border;
-        for (int64_t j = p->border; j < width - p->border; j++) {
-            if (!(s[j] > floor_snr) || line[j]) continue;
+        const float *s = p->snr + i * width + first, *above = s - width, *below = s + width;
+        const uint8_t *line = bad + (i - p->border) * stride;
+        for (int64_t j = 0; j < last - first; j++) {
             float peak = s[j];
+            peak = s[j - 1] > peak ? s[j - 1] : peak;
+            peak = s[j + 1] > peak ? s[j + 1] : peak;
             for (int64_t d = -1; d <= 1; d++) {
-                const float *t = s + d * width + j;
-                float a = t[-1] > t[1] ? t[-1] : t[1];
-                if (t[0] > a) a = t[0];
-                if (a > peak) peak = a;
+                peak = above[j + d] > peak ? above[j + d] : peak;
+                peak = below[j + d] > peak ? below[j + d] : peak;
             }
-            if (peak > floor_peak) found[n++] = (int32_t)(i * width + j);
+            passes[j] = (s[j] > floor_snr) & (peak > floor_peak) & !line[j];
+        }
+        memset(passes + last - first, 0, 8);
+        for (int64_t j = 0; j < last - first; j += 8) {
+            uint64_t word;
+            memcpy(&word, passes + j, sizeof word);
+            if (!word) continue;
+            for (int64_t k = j; k < j + 8; k++)
+                if (passes[k]) found[n++] = (int32_t)(i * width + first + k);
         }
     }
     return n;

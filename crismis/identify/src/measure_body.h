@@ -14,11 +14,18 @@ TARGET static void NAME(keys)(float *a, int64_t n, int32_t *key)
     }
 }
 
-/* Key of the k-th smallest value, bit by bit: counting takes no branch that could be guessed wrong. */
+/* Key of the k-th smallest value, bit by bit from the first in which keys differ: counting takes no
+   branch that could be guessed wrong. */
 TARGET static int32_t NAME(kth)(const int32_t *key, int64_t n, int64_t k)
 {
-    uint32_t found = 0x80000000u;
-    for (int bit = 31; bit >= 0; bit--) {
+    uint32_t found = 0x80000000u, differ = 0;
+    int bit = 31;
+    for (int64_t i = 0; i < n; i++) differ |= (uint32_t)(key[i] ^ key[0]);
+    if (!(differ >> 31)) {
+        while (bit >= 0 && !(differ >> bit)) bit--;
+        found = bit < 0 ? (uint32_t)key[0] : (uint32_t)key[0] >> (bit + 1) << (bit + 1);
+    }
+    for (; bit >= 0; bit--) {
         int32_t trial = (int32_t)(found + (1u << bit)), below = 0;
         for (int64_t i = 0; i < n; i++) below += key[i] < trial;
         if (below <= k) found = (uint32_t)trial;
