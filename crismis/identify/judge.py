@@ -33,7 +33,7 @@ LOOKS = 10
 DOUBTFUL = 0.1
 DOUBTFUL_LATER = 0.01  # beside what a look found there is more to find, and few pixels to look at
 _CHUNK = 256
-_COLUMNS = 1024  # of the pixels that a thread judges at once
+_COLUMNS = 512  # of the pixels that a thread judges at once
 _NEARLY_ONE = np.float32(1 - 2**-23)
 _NEAR, _INNER = 15, 7  # pixels along a side of the large network's windows
 _CONTEXT = np.flatnonzero(np.pad(np.zeros((3, 3)), 2, constant_values=1))

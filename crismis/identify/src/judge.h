@@ -262,9 +262,11 @@ static int allocate_work(work_t *w, int64_t rows, int64_t columns, int64_t borde
 #if defined(__GNUC__)
 #define GNU_VECTORS 1
 #define ALONE __attribute__((noinline)) /* needs all registers for itself */
+#define INLINE __attribute__((always_inline)) inline
 #else
 #define GNU_VECTORS 0
 #define ALONE
+#define INLINE
 #endif
 
 #define JOIN2(a, b) a##b

@@ -255,14 +255,15 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
 }
 
 /* Sums over the eight turned and mirrored copies of a square window, of each ring of pixels that
-   these make equal. */
-TARGET static void NAME(sum_copies)(const int16_t *from, int64_t stride, int half, int least,
-                                    int16_t *out)
+   these make equal. Rows are read to an even length, for whole registers. */
+TARGET INLINE static void NAME(sum_copies)(const int16_t *from, int64_t stride, const int half,
+                                           const int least, int16_t *out)
 {
     int16_t rows[NEAR + 1][2 * NEAR + 2], quarter[NEAR + 1][NEAR + 1];
-    for (int i = 0; i <= half; i++)
-        for (int j = 0; j <= 2 * half; j++)
-            rows[i][j] = from[(half - i) * stride + j] + from[(half + i) * stride + j];
+    for (int i = 0; i <= half; i++) {
+        const int16_t *above = from + (half - i) * stride, *below = from + (half + i) * stride;
+        for (int j = 0; j < 2 * half + 2; j++) rows[i][j] = above[j] + below[j];
+    }
     for (int i = 0; i <= half; i++)
         for (int j = 0; j <= half; j++) quarter[i][j] = rows[i][half - j] + rows[i][half + j];
     for (int far = least; far <= half; far++)
@@ -320,6 +321,19 @@ TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, i
         for (int j = 0; j < 7; j++) out[7 * i + j] = far[STEP * (i * p->width + j)];
 }
 
+/* The last layer: the bias, and what the hidden units add, in an order that suits all registers. */
+TARGET INLINE static float NAME(add_up)(const float *hidden, const float *weights)
+{
+    float sum[16];
+    for (int v = 0; v < 16; v++) sum[v] = (hidden[v] > 0 ? hidden[v] : 0) * weights[v];
+    for (int u = 16; u < UNITS; u += 16)
+        for (int v = 0; v < 16; v++)
+            sum[v] += (hidden[u + v] > 0 ? hidden[u + v] : 0) * weights[u + v];
+    for (int n = 8; n; n /= 2)
+        for (int v = 0; v < n; v++) sum[v] += sum[v + n];
+    return weights[UNITS] + sum[0];
+}
+
 TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const planes_t *p,
                                      const int32_t *places, const windows_t *window,
                                      float *layer, float *logit)
@@ -360,12 +374,10 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
         worth[l] = NAME(layer_steps)(layer + l * width, width, active + (int64_t)l * width);
     NAME(add_pairs)(hidden, window->pairs, width / 2, m->weights2, 2 * UNITS, 0, sum);
     for (int l = 0; l < LANES; l++) {
-        float total = m->weights3[UNITS];
-        for (int v = 0; v < UNITS; v++) {
-            float value = sum[l * UNITS + v] * (m->step2[v] * worth[l]) + m->bias2[v];
-            total += (value > 0 ? value : 0) * m->weights3[v];
-        }
-        logit[l] = total;
+        float second[UNITS];
+        for (int v = 0; v < UNITS; v++)
+            second[v] = sum[l * UNITS + v] * (m->step2[v] * worth[l]) + m->bias2[v];
+        logit[l] = NAME(add_up)(second, m->weights3);
     }
 }
 
@@ -391,14 +403,7 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
         weights += N_INNER * UNITS;
     }
     NAME(dense)(extra, none, 1, weights, UNITS, part, UNITS, part, UNITS);
-    for (int l = 0; l < LANES; l++) {
-        float sum = out_weights[UNITS];
-        for (int v = 0; v < UNITS; v++) {
-            float value = part[l * UNITS + v];
-            sum += (value > 0 ? value : 0) * out_weights[v];
-        }
-        logit[l] = sum;
-    }
+    for (int l = 0; l < LANES; l++) logit[l] = NAME(add_up)(part + l * UNITS, out_weights);
 }
 
 /* First logits of what the screen found; places that the small network drops are dropped. */
