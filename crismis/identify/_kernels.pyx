@@ -23,7 +23,7 @@ __all__ = [
 
 cdef extern from "measure.h" nogil:
     const float NOTHING, HIT, UNLIKELY
-    int HALO, UNITS, MOST_UNITS, NEAR, INNER, NEAR_PAIRS, REST_PAIRS, EVEN_PAIRS, MOST_STEPS
+    int HALO, UNITS, MOST_UNITS, FEW, INNER, EVEN_PAIRS, FOLDED, MOST_STEPS
     float NEAR_STEPS, RATIO_STEPS, MOST_HIDDEN
     int N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
     int CELL, REACH_OF_LOOK "LOOK_REACH"
@@ -57,9 +57,12 @@ cdef extern from "measure.h" nogil:
         const float *first_bias
         const float *first_out
         float first_cut
+        int filters
         const int16_t *turned_weights
         const int16_t *even_weights
-        const int16_t *weights2
+        const int16_t *turned_weights2
+        const int16_t *even_weights2
+        const uint8_t *shared2
         const float *turned_step
         const float *even_step
         const float *step2
@@ -125,7 +128,7 @@ STAR_INPUTS = STAR_INPUTS_C
 STAR_WINDOW_PIXELS = STAR_WINDOW
 PSF_SHAPE = PSF_SIDE, PSF_SIDE
 PSF_MIDDLE = PSF_CENTRE
-HIDDEN_STEP = UNITS
+HIDDEN_STEP, FEW_UNITS = UNITS, FEW
 INPUTS = N_FULL
 INPUTS_EVEN = N_EVEN
 INPUTS_FIRST = N_FIRST
@@ -472,27 +475,30 @@ cdef class Network:
     def __init__(self, float floor_snr, float floor_peak,
                  const float[:, ::1] first_weights, const float[::1] first_bias,
                  const float[::1] first_out, float first_cut,
-                 const int16_t[:, :, ::1] turned_weights, const float[::1] turned_step,
-                 const float[::1] turned_bias,
+                 int turned, const int16_t[:, :, ::1] turned_weights,
+                 const float[::1] turned_step, const float[::1] turned_bias,
                  const int16_t[:, :, ::1] even_weights, const float[::1] even_step,
                  const float[::1] even_bias,
-                 const int16_t[:, :, ::1] weights2, const float[::1] step2, const float[::1] bias2,
+                 const int16_t[:, :, ::1] turned_weights2, const int16_t[:, :, ::1] even_weights2,
+                 const uint8_t[::1] shared2, const float[::1] step2, const float[::1] bias2,
                  const float[::1] weights3, const float[:, :, ::1] refine_weights,
                  const float[:, ::1] refine_bias, const float[:, ::1] refine_out,
                  const float[::1] table, Trees trees=None):
-        cdef int64_t turned = turned_weights.shape[1], even = even_weights.shape[1]
+        cdef int64_t filters = turned_weights.shape[1], even = even_weights.shape[1]
         cdef int64_t refinements = refine_weights.shape[0]
         wanted = [
             ("first_weights", first_weights, (N_FIRST, UNITS)),
             ("first_bias", first_bias, (UNITS,)),
             ("first_out", first_out, (UNITS + 1,)),
-            ("turned_weights", turned_weights, (NEAR_PAIRS + REST_PAIRS, turned, 2)),
-            ("turned_step", turned_step, (turned,)),
-            ("turned_bias", turned_bias, (turned,)),
+            ("turned_weights", turned_weights, (2 * FOLDED, filters, 2)),
+            ("turned_step", turned_step, (filters,)),
+            ("turned_bias", turned_bias, (filters,)),
             ("even_weights", even_weights, (EVEN_PAIRS, even, 2)),
             ("even_step", even_step, (even,)),
             ("even_bias", even_bias, (even,)),
-            ("weights2", weights2, ((turned + even) // 2, UNITS, 2)),
+            ("turned_weights2", turned_weights2, (turned // 2, UNITS, 2)),
+            ("even_weights2", even_weights2, (even // 2, FEW, 2)),
+            ("shared2", shared2, (UNITS,)),
             ("step2", step2, (UNITS,)),
             ("bias2", bias2, (UNITS,)),
             ("weights3", weights3, (UNITS + 1,)),
@@ -504,15 +510,19 @@ cdef class Network:
         for name, array, shape in wanted:
             if np.shape(array) != shape:
                 raise ValueError(f"{name} has shape {np.shape(array)}, the kernels need {shape}")
-        if turned % UNITS or even % UNITS or not 0 < turned + even <= MOST_UNITS:
+        if even % UNITS or filters % FEW or turned % 4 or turned > 4 * filters or (
+                not 0 < turned + even <= MOST_UNITS):
             raise ValueError(
-                f"hidden units must be multiples of {UNITS} up to {MOST_UNITS}, "
-                f"got {turned} and {even}"
+                f"{turned} turned units of {filters} filters and {even} even ones: the kernels need "
+                f"multiples of 4, {FEW} and {UNITS}, {MOST_UNITS} units at most"
             )
+        if np.max(shared2) >= FEW:
+            raise ValueError(f"shared2 names a sum of even units beyond {FEW}")
         self.keep = (first_weights, first_bias, first_out, turned_weights, turned_step,
-                     turned_bias, even_weights, even_step, even_bias, weights2, step2, bias2,
-                     weights3, refine_weights, refine_bias, refine_out, table, trees)
+                     turned_bias, even_weights, even_step, even_bias, turned_weights2,
+                     even_weights2, shared2, step2, bias2, weights3, refine_weights, refine_bias, refine_out, table, trees)
         self.c.turned = turned
+        self.c.filters = filters
         self.c.even = even
         self.c.floor_snr = floor_snr
         self.c.floor_peak = floor_peak
@@ -521,14 +531,16 @@ cdef class Network:
         self.c.first_out = &first_out[0]
         self.c.first_cut = first_cut
         if turned:
+            self.c.turned_weights2 = &turned_weights2[0, 0, 0]
             self.c.turned_weights = &turned_weights[0, 0, 0]
             self.c.turned_step = &turned_step[0]
             self.c.turned_bias = &turned_bias[0]
         if even:
+            self.c.even_weights2 = &even_weights2[0, 0, 0]
             self.c.even_weights = &even_weights[0, 0, 0]
             self.c.even_step = &even_step[0]
             self.c.even_bias = &even_bias[0]
-        self.c.weights2 = &weights2[0, 0, 0]
+        self.c.shared2 = &shared2[0]
         self.c.step2 = &step2[0]
         self.c.bias2 = &bias2[0]
         self.c.weights3 = &weights3[0]

@@ -95,24 +95,32 @@ class Judge:
 
     @functools.cached_property
     def _units(self):
-        """Hidden units that depend on orientation, and those that only see sums over rings."""
+        """Filters with their mirrored copies, shape ``(n, 4)``, and units that see sums over rings."""
         weights = self.arrays["weights1"][: _kernels.INPUTS]
         spread = abs(weights - _ring_means(weights)[_rings()]).max(axis=0)
         even = spread <= 1e-5 * abs(weights).max(axis=0)
-        return np.flatnonzero(~even), np.flatnonzero(even)
+        return _mirrored(weights, np.flatnonzero(~even)), np.flatnonzero(even)
+
+    @functools.cached_property
+    def _turned(self):
+        """The filters' copies in the order in which the kernels have them."""
+        filters, few = self._units[0], _kernels.FEW_UNITS
+        blocks = [filters[k : k + few].T.ravel() for k in range(0, len(filters), few)]
+        return np.concatenate([np.empty(0, int), *blocks])
 
     @functools.cached_property
     def _weights(self):
         """The weights in the kernels' layout; they are the same for every image."""
-        a, (turned, even) = self.arrays, self._units
-        refine = self._refine
-        second = np.concatenate([_padded(a["weights2"][units].T).T for units in (turned, even)])
+        a, refine, (filters, even) = self.arrays, self._refine, self._units
+        weights = a["weights1"][:-CONDITIONS]
+        folded = _padded(_folded(weights[:, filters[:, 0]] / _steps()[:, None]), _kernels.FEW_UNITS)
+        rings = _padded(_for_copies(_ring_means(weights[:, even])))
         return {
             "first": np.ascontiguousarray(a["first_weights1"][:-CONDITIONS]),
             "first_out": _last_layer(a["first_weights2"], a["first_bias2"]),
-            "turned": _in_pairs(*_turned_steps(_padded(a["weights1"][:-CONDITIONS, turned]))),
-            "even": _in_pairs(*_even_steps(_padded(_ring_means(a["weights1"][:-CONDITIONS, even])))),
-            "second": _in_pairs(second, np.full(len(second), _kernels.LARGEST_HIDDEN)),
+            "turned": _in_pairs(folded, 4 * _kernels.LARGEST_INPUT),
+            "even": _in_pairs(rings, 8 * _kernels.LARGEST_INPUT),
+            "second": _second_layer(a["weights2"][self._turned], _padded(a["weights2"][even].T).T),
             "out": _last_layer(a["weights3"], a["bias3"]),
             "refine": np.array([a[f"{name}weights1"][:-CONDITIONS] for name in refine]),
             "refine_out": np.array(
@@ -128,7 +136,7 @@ class Judge:
         conditions : ndarray
             The image-wide inputs; they are folded into the biases.
         """
-        a, w, (turned, even) = self.arrays, self._weights, self._units
+        a, w, (filters, even) = self.arrays, self._weights, self._units
 
         def folded(name):
             added = conditions @ a[f"{name}weights1"][-CONDITIONS:]
@@ -143,8 +151,9 @@ class Judge:
             folded("first_"),
             w["first_out"],
             screen["first_cut"],
+            filters.size,
             *w["turned"],
-            _padded(bias[turned]),
+            _padded(bias[filters[:, 0]], _kernels.FEW_UNITS),
             *w["even"],
             _padded(bias[even]),
             *w["second"],
@@ -193,42 +202,112 @@ def _steps():
     return steps
 
 
-def _turned_steps(weights):
-    """Weights per step, and the largest inputs; rows of the window filled up to whole pairs."""
-    weights = weights / _steps()[:, None]
-    near, rest = weights[: _NEAR**2], weights[_NEAR**2 :]
-    near = np.pad(near.reshape(_NEAR, _NEAR, -1), [(0, 0), (0, 1), (0, 0)])
-    context = np.zeros((50, weights.shape[1]))  # with the boxes in the middle
-    context[_CONTEXT] = rest[_INNER**2 + 1 :]
-    near = near.reshape(_NEAR * (_NEAR + 1), -1)
-    weights = np.concatenate([near, rest[: _INNER**2 + 1], context])
-    return weights, np.full(len(weights), _kernels.LARGEST_INPUT)
+def _windows(weights):
+    """The square windows of the inputs, shape ``(side, side, units)``, and what is of the pixel."""
+    near, ratio, centre, far = np.split(weights, np.cumsum([_NEAR**2, _INNER**2, 1]))
+    context = np.zeros((_INNER**2, weights.shape[1]))  # with the boxes in the middle
+    context[_CONTEXT] = far
+    sides = (_NEAR, near), (_INNER, ratio), (_INNER, context)
+    return [part.reshape(side, side, -1) for side, part in sides], centre
 
 
-def _even_steps(weights):
-    """The same for sums over eight copies of each ring's pixels."""
+def _mirrored(weights, units):
+    """Group units by filters: each with its copies mirrored left and right, up and down, and both.
+
+    Raises
+    ------
+    ValueError
+        If one of the copies is missing: training makes all of them.
+    """
+
+    def flat(change):
+        windows, centre = _windows(weights[:, units])
+        return np.concatenate([*(change(w).reshape(-1, len(units)) for w in windows), centre]).T
+
+    there = flat(lambda w: w)
+    copies = [flat(lambda w, y=y, x=x: w[::y, ::x]) for y, x in ((1, -1), (-1, 1), (-1, -1))]
+    left, filters = list(range(len(units))), []
+    while left:
+        group = [left.pop(0)]
+        for copy in copies:
+            far = [abs(there[k] - copy[group[0]]).max() for k in left]
+            if not far or min(far) > 1e-4 * abs(there[group[0]]).max():
+                raise ValueError("a unit of the large network has no mirrored copy")
+            group.append(left.pop(int(np.argmin(far))))
+        filters.append(units[group])
+    return np.array(filters, dtype=int).reshape(-1, 4)
+
+
+def _folded(weights):
+    """Weights for the sums over four mirrored pixels, of each parity; see ``fold`` of the kernels."""
+    windows, centre = _windows(weights)
+    parts = []
+    for odd_rows, odd_columns in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        for window in windows:
+            half = len(window) // 2
+            rows = (window[half:] + odd_rows * window[half::-1]) / 2
+            quarter = (rows[:, half:] + odd_columns * rows[:, half::-1]) / 2
+            quarter[0] /= 2  # these pixels are their own mirror images
+            quarter[:, 0] /= 2
+            parts.append(quarter.reshape(-1, quarter.shape[2]))
+        even = odd_rows == odd_columns == 1
+        parts.append(np.concatenate([centre / 4 if even else 0 * centre, 0 * centre]))
+    return np.concatenate(parts)
+
+
+def _for_copies(means):
+    """Weights of each ring for the sums over eight copies of its pixels, per step."""
     first, counts = np.unique(_rings(), return_index=True, return_counts=True)[1:]
-    weights = weights * (counts / _steps()[first] / 8)[:, None]
-    return weights, np.full(len(weights), 8 * _kernels.LARGEST_INPUT)
+    return means * (counts / _steps()[first] / 8)[:, None]
+
+
+def _worth(weights, largest):
+    """What one step of each unit's weights is worth.
+
+    They are as large as 16 bits allow, and as 32 do for a unit's sum, whatever the inputs are.
+    """
+    size = abs(weights)
+    worth = np.maximum(size.max(axis=0) / _MOST_WEIGHT, largest * size.sum(axis=0) / _MOST_SUM)
+    return np.where(worth > 0, worth, 1.0)
+
+
+def _whole(weights, worth):
+    """Whole numbers in pairs of inputs, ``[pair][unit][2]``."""
+    whole = np.rint(weights / worth).astype(np.int16)
+    return np.ascontiguousarray(whole.reshape(-1, 2, whole.shape[1]).transpose(0, 2, 1))
 
 
 def _in_pairs(weights, largest):
-    """Whole numbers ``[pair][unit][2]``, and what one is worth in each unit.
+    """Whole numbers, and what one is worth in each unit."""
+    worth = _worth(weights, largest)
+    return _whole(weights, worth), worth.astype(np.float32)
 
-    They are as large as 16 bits allow, and as 32 do for a unit's sum, whatever the inputs are, of
-    which each has its largest value.
+
+def _second_layer(turned, even):
+    """Weights of turned and of even units; which sum of the latter each unit takes; their worth.
+
+    The copies of a unit of the second layer see all even units with the same weights.
     """
-    bound = abs(weights).max(axis=0) / _MOST_WEIGHT
-    bound = np.maximum(bound, largest @ abs(weights) / _MOST_SUM)
-    step = np.where(bound > 0, bound, 1.0)
-    whole = np.rint(weights / step).astype(np.int16)
-    pairs = whole.reshape(-1, 2, whole.shape[1]).transpose(0, 2, 1)
-    return np.ascontiguousarray(pairs), step.astype(np.float32)
+    shared, which = np.unique(even, axis=1, return_inverse=True)
+    which = which.reshape(-1)
+    if shared.shape[1] > _kernels.FEW_UNITS:
+        raise ValueError(f"{shared.shape[1]} units of the second layer differ in even weights")
+    worth = _worth(np.concatenate([turned, even]), _kernels.LARGEST_HIDDEN)
+    common = np.zeros(shared.shape[1])
+    np.maximum.at(common, which, worth)
+    worth = common[which]
+    few = _padded(_whole(shared, common).transpose(0, 2, 1), _kernels.FEW_UNITS)
+    return (
+        _whole(turned, worth),
+        np.ascontiguousarray(few.transpose(0, 2, 1)),
+        which.astype(np.uint8),
+        worth.astype(np.float32),
+    )
 
 
-def _padded(array):
+def _padded(array, step=_kernels.HIDDEN_STEP):
     """Fill up the last axis with zeros to what the kernels handle at once."""
-    missing = -array.shape[-1] % _kernels.HIDDEN_STEP
+    missing = -array.shape[-1] % step
     filled = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
     return np.ascontiguousarray(filled)
 

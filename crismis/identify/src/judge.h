@@ -27,11 +27,14 @@
 #define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
 #define RINGS(half) (((half) + 1) * ((half) + 2) / 2) /* pixels that no turn makes equal */
 #define N_EVEN (RINGS(NEAR) + RINGS(INNER) + 1 + RINGS(3) - RINGS(1))
-#define NEAR_PAIRS ((2 * NEAR + 1) * (NEAR + 1)) /* of the large network's inputs; rows are filled up */
-#define REST_PAIRS ((N_INNER + 1 + 49 + 1) / 2) /* the whole of the context window, filled up */
 #define EVEN_PAIRS (N_EVEN / 2)
-#define REST_ROOM (2 * REST_PAIRS)
 #define EVEN_ROOM (2 * EVEN_PAIRS)
+#define FEW 32 /* hidden units handled at once where there are fewer */
+#define QUARTER(half) (((half) + 1) * ((half) + 1))
+#define RATIO_AT QUARTER(NEAR) /* of the folded inputs: where each window begins, and their number */
+#define CONTEXT_AT (RATIO_AT + QUARTER(INNER))
+#define CENTRE_AT (CONTEXT_AT + QUARTER(3))
+#define FOLDED (CENTRE_AT + 2)
 #define NEAR_STEPS 128.0f /* to which the large network's inputs are rounded, per unit: asinh S/N, */
 #define RATIO_STEPS 512.0f /* and ratios; sums over the eight pixels of a ring fit into 16 bits */
 #define MOST_STEPS 2048
@@ -47,7 +50,7 @@
 #define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
 #define SOURCE_SNR 12.0f /* mean S/N of the scene under hits from which they lie on a source */
 #define HIDDEN(m) ((size_t)((m)->turned + (m)->even))
-#define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (REST_ROOM + EVEN_ROOM + HIDDEN(m)) / 2))
+#define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (4 * FOLDED + EVEN_ROOM + HIDDEN(m)) / 2))
 
 typedef struct {
     const float *electrons;
@@ -79,8 +82,12 @@ typedef struct {
     float floor_snr, floor_peak; /* numeric screen */
     const float *first_weights, *first_bias, *first_out; /* N_FIRST x UNITS, UNITS, UNITS + 1 */
     float first_cut;
-    /* The large network in pairs of inputs, [pair][unit][2]; what a step of a unit's sum is worth */
-    const int16_t *turned_weights, *even_weights, *weights2;
+    /* The large network in pairs of inputs, [pair][unit][2]; what a step of a unit's sum is worth.
+       Turned units are mirrored copies of filters, whose weights are folded, of one parity after the
+       other; what even units add to the second layer is the same for several of its units. */
+    int filters; /* turned / 4, filled up to a multiple of FEW */
+    const int16_t *turned_weights, *even_weights, *turned_weights2, *even_weights2;
+    const uint8_t *shared2; /* UNITS: which of the FEW sums of even units each one takes */
     const float *turned_step, *even_step, *step2;
     const float *turned_bias, *even_bias, *bias2;
     const float *weights3;         /* UNITS + 1, the last one the bias */
@@ -120,11 +127,6 @@ static void mesh_weights(int64_t i, int64_t size, int64_t boxes, int64_t *low, f
     *fraction = boxes > 1 ? (float)(x - *low) : 0.0f;
 }
 
-typedef struct {
-    int32_t near_pairs[NEAR_PAIRS], inner[N_INNER]; /* offsets in the planes */
-    int32_t pairs[MOST_UNITS / 2];
-} windows_t;
-
 /* Columns before `end` that lie beyond the same box of a mesh; the end is 0 after the last run. */
 typedef struct {
     int64_t low, end;
@@ -133,7 +135,7 @@ typedef struct {
 /* What judging a tile takes: planes of its size with its border, and lists of its pixels. */
 typedef struct {
     planes_t planes;
-    windows_t window;
+    int32_t inner[N_INNER]; /* offsets of the small windows */
     float *near, *rest, *last, *logits, *scratch;
     int32_t *found;
     int64_t *from_column, *from_row; /* rows and columns of the image that the planes show */
@@ -146,14 +148,6 @@ static void fill_window(int half, int64_t width, int32_t *offset)
 {
     for (int dy = -half; dy <= half; dy++)
         for (int dx = -half; dx <= half; dx++) *offset++ = (int32_t)(dy * width + dx);
-}
-
-static void make_windows(int64_t width, windows_t *w)
-{
-    for (int k = 0; k < NEAR_PAIRS; k++)
-        w->near_pairs[k] = (int32_t)((k / (NEAR + 1) - NEAR) * width + 2 * (k % (NEAR + 1)) - NEAR);
-    fill_window(INNER, width, w->inner);
-    for (int k = 0; k < MOST_UNITS / 2; k++) w->pairs[k] = 2 * k;
 }
 
 /* Number of the cell in which a pixel lies. */
@@ -229,7 +223,7 @@ static void set_tile(work_t *w, const image_t *im, int64_t row, int64_t column, 
 {
     planes_t *p = &w->planes;
     set_planes(p, p->snr, rows, columns, p->border);
-    make_windows(p->width, &w->window);
+    fill_window(INNER, p->width, w->inner);
     for (int64_t j = 0; j < p->width; j++)
         w->from_column[j] = reflect(column - p->border + j, im->columns);
     for (int64_t i = 0; i < p->height; i++)

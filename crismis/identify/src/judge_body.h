@@ -41,37 +41,48 @@ TARGET static void NAME(dense)(const float *const *x, const int32_t *offset, int
 #endif
 }
 
-/* sum[lane][unit] = the products of pairs of inputs with their weights, [pair][unit][2]; or what there
-   is, and these. */
-TARGET ALONE static void NAME(add_pairs)(const int16_t *const *x, const int32_t *offset, int pairs,
-                                   const int16_t *weights, int64_t stride, int more, int32_t *sum)
+/* sum[lane][unit] = the products of pairs of inputs with their weights, [pair][unit][2]. */
+TARGET INLINE static void NAME(add_some)(const int16_t *const *x, int pairs, const int16_t *weights,
+                                         int64_t stride, const int units, int32_t *sum)
 {
 #ifdef ADD_PRODUCTS
     NAME(ivec) part[LANES][NV] = {{{0}}};
-    for (int l = 0; more && l < LANES; l++)
-        for (int v = 0; v < NV; v++) part[l][v] = *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR);
+    const int vectors = units / VECTOR;
     for (int k = 0; k < pairs; k++) {
         const NAME(ivec) *w = (const NAME(ivec) *)(weights + k * stride);
         for (int l = 0; l < LANES; l++) {
             int32_t pair;
-            memcpy(&pair, x[l] + offset[k], sizeof pair);
+            memcpy(&pair, x[l] + 2 * k, sizeof pair);
             NAME(ivec) both = (NAME(ivec)){0} + pair;
-            for (int v = 0; v < NV; v++) part[l][v] = ADD_PRODUCTS(part[l][v], w[v], both);
+            for (int v = 0; v < vectors; v++) part[l][v] = ADD_PRODUCTS(part[l][v], w[v], both);
         }
     }
     for (int l = 0; l < LANES; l++)
-        for (int v = 0; v < NV; v++) *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR) = part[l][v];
+        for (int v = 0; v < vectors; v++)
+            *(NAME(ivec) *)(sum + l * UNITS + v * VECTOR) = part[l][v];
 #else
-    if (!more) memset(sum, 0, LANES * UNITS * sizeof(int32_t));
+    memset(sum, 0, LANES * UNITS * sizeof(int32_t));
     for (int k = 0; k < pairs; k++) {
         const int16_t *w = weights + k * stride;
         for (int l = 0; l < LANES; l++) {
-            int32_t a = x[l][offset[k]], b = x[l][offset[k] + 1];
-            for (int u = 0; u < UNITS; u++)
+            int32_t a = x[l][2 * k], b = x[l][2 * k + 1];
+            for (int u = 0; u < units; u++)
                 sum[l * UNITS + u] += a * w[2 * u] + b * w[2 * u + 1];
         }
     }
 #endif
+}
+
+TARGET ALONE static void NAME(add_pairs)(const int16_t *const *x, int pairs,
+                                         const int16_t *weights, int64_t stride, int32_t *sum)
+{
+    NAME(add_some)(x, pairs, weights, stride, UNITS, sum);
+}
+
+TARGET ALONE static void NAME(add_pairs_few)(const int16_t *const *x, int pairs,
+                                             const int16_t *weights, int64_t stride, int32_t *sum)
+{
+    NAME(add_some)(x, pairs, weights, stride, FEW, sum);
 }
 
 /* The nearest whole number of steps. */
@@ -254,31 +265,61 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
     return n;
 }
 
-/* Sums over the eight turned and mirrored copies of a square window, of each ring of pixels that
-   these make equal. Rows are read to an even length, for whole registers. */
-TARGET INLINE static void NAME(sum_copies)(const int16_t *from, int64_t stride, const int half,
-                                           const int least, int16_t *out)
+/* Fold a square window along its middle row and column: sums of the four pixels that these mirror
+   into one another, with all four parities. Rows are read to an even length, for whole registers. */
+TARGET INLINE static void NAME(fold)(const int16_t *from, int64_t stride, const int half,
+                                     int16_t *out)
 {
-    int16_t rows[NEAR + 1][2 * NEAR + 2], quarter[NEAR + 1][NEAR + 1];
+    int16_t even[NEAR + 1][2 * NEAR + 2], odd[NEAR + 1][2 * NEAR + 2];
     for (int i = 0; i <= half; i++) {
         const int16_t *above = from + (half - i) * stride, *below = from + (half + i) * stride;
-        for (int j = 0; j < 2 * half + 2; j++) rows[i][j] = above[j] + below[j];
+        for (int j = 0; j < 2 * half + 2; j++) {
+            even[i][j] = below[j] + above[j];
+            odd[i][j] = below[j] - above[j];
+        }
     }
-    for (int i = 0; i <= half; i++)
-        for (int j = 0; j <= half; j++) quarter[i][j] = rows[i][half - j] + rows[i][half + j];
+    for (int i = 0; i <= half; i++, out += half + 1)
+        for (int j = 0; j <= half; j++) {
+            out[j] = even[i][half + j] + even[i][half - j];
+            out[FOLDED + j] = even[i][half + j] - even[i][half - j];
+            out[2 * FOLDED + j] = odd[i][half + j] + odd[i][half - j];
+            out[3 * FOLDED + j] = odd[i][half + j] - odd[i][half - j];
+        }
+}
+
+/* Sums over the eight turned and mirrored copies of a folded window, of each ring of pixels that
+   these make equal. */
+TARGET INLINE static void NAME(sum_copies)(const int16_t *quarter, const int half, const int least,
+                                           int16_t *out)
+{
     for (int far = least; far <= half; far++)
-        for (int near = 0; near <= far; near++) *out++ = quarter[far][near] + quarter[near][far];
+        for (int near = 0; near <= far; near++)
+            *out++ = quarter[far * (half + 1) + near] + quarter[near * (half + 1) + far];
 }
 
 /* What one step of the sums is worth, the bias, and nothing below 0. */
 TARGET static void NAME(activate)(const int32_t *sum, const float *step, const float *bias,
-                                  float *layer, int64_t width)
+                                  float *layer)
 {
-    for (int l = 0; l < LANES; l++)
-        for (int v = 0; v < UNITS; v++) {
-            float value = sum[l * UNITS + v] * step[v] + bias[v];
-            layer[l * width + v] = value > 0 ? value : 0;
+    for (int v = 0; v < UNITS; v++) {
+        float value = sum[v] * step[v] + bias[v];
+        layer[v] = value > 0 ? value : 0;
+    }
+}
+
+/* The same of a filter's four mirrored copies, from its sums of each parity. */
+TARGET static void NAME(activate_copies)(const int32_t *ee, int64_t apart, const float *step,
+                                         const float *bias, int units, float *layer)
+{
+    const int32_t *eo = ee + apart, *oe = eo + apart, *oo = oe + apart;
+    for (int v = 0; v < units; v++) {
+        int32_t value[4] = {ee[v] + eo[v] + oe[v] + oo[v], ee[v] - eo[v] + oe[v] - oo[v],
+                            ee[v] + eo[v] - oe[v] - oo[v], ee[v] - eo[v] - oe[v] + oo[v]};
+        for (int k = 0; k < 4; k++) {
+            float active = value[k] * step[v] + bias[v];
+            layer[k * units + v] = active > 0 ? active : 0;
         }
+    }
 }
 
 /* Steps of one pixel's hidden units, of which the greatest has the most; what a step is worth. */
@@ -297,8 +338,7 @@ TARGET static float NAME(layer_steps)(const float *layer, int width, int16_t *ou
     return greatest / MOST_HIDDEN;
 }
 
-/* What the large network sees of a pixel besides the plane of steps; the boxes in the middle of the
-   context window come last, and count for nothing. */
+/* What the large network sees of a pixel, folded: four times FOLDED numbers. */
 TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, int16_t *out)
 {
     const float *s = p->snr + at;
@@ -312,13 +352,17 @@ TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, i
         r = r < -1.0f ? -1.0f : (r > 4.0f ? 4.0f : r);
         whole[k] = NAME(to_steps)(r, RATIO_STEPS);
     }
-    for (int i = 0; i <= 2 * INNER; i++)
-        memcpy(out + i * (2 * INNER + 1), steps[i], sizeof steps[i]);
-    out[N_INNER] = NAME(to_steps)(NAME(brightness)(centre, im->sigma_electrons), NEAR_STEPS);
+    NAME(fold)(p->near_steps + at - NEAR * (p->width + 1), p->width, NEAR, out);
+    NAME(fold)(whole, 8, INNER, out + RATIO_AT);
     const int16_t *far = p->far_steps + at - 3 * STEP * (p->width + 1);
-    out += N_INNER + 1;
     for (int i = 0; i < 7; i++)
-        for (int j = 0; j < 7; j++) out[7 * i + j] = far[STEP * (i * p->width + j)];
+        for (int j = 0; j < 7; j++) steps[i][j] = far[STEP * (i * p->width + j)];
+    NAME(fold)(whole, 8, 3, out + CONTEXT_AT);
+    int16_t brightness = NAME(to_steps)(NAME(brightness)(centre, im->sigma_electrons), NEAR_STEPS);
+    for (int parity = 0; parity < 4; parity++) {
+        out[parity * FOLDED + CENTRE_AT] = parity ? 0 : 4 * brightness;
+        out[parity * FOLDED + CENTRE_AT + 1] = 0;
+    }
 }
 
 /* The last layer: the bias, and what the hidden units add, in an order that suits all registers. */
@@ -335,48 +379,52 @@ TARGET INLINE static float NAME(add_up)(const float *hidden, const float *weight
 }
 
 TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const planes_t *p,
-                                     const int32_t *places, const windows_t *window,
-                                     float *layer, float *logit)
+                                     const int32_t *places, float *layer, float *logit)
 {
-    const int16_t *near[LANES], *rest[LANES], *even[LANES], *hidden[LANES];
-    int width = m->turned + m->even;
-    int16_t *seen = (int16_t *)(layer + LANES * width), *sums = seen + LANES * REST_ROOM;
+    const int16_t *seen[4][LANES], *even[LANES], *hidden[LANES], *hidden_even[LANES];
+    int width = m->turned + m->even, filters = m->turned / 4;
+    int16_t *folded = (int16_t *)(layer + LANES * width), *sums = folded + 4 * LANES * FOLDED;
     int16_t *active = sums + LANES * EVEN_ROOM;
-    int32_t sum[LANES * UNITS];
+    int32_t sum[4][LANES * UNITS];
     float worth[LANES];
     for (int l = 0; l < LANES; l++) {
-        near[l] = p->near_steps + places[l];
-        rest[l] = seen + l * REST_ROOM;
-        even[l] = sums + l * EVEN_ROOM;
+        int16_t *out = folded + 4 * l * FOLDED, *rings = sums + l * EVEN_ROOM;
+        for (int parity = 0; parity < 4; parity++) seen[parity][l] = out + parity * FOLDED;
+        even[l] = rings;
         hidden[l] = active + (int64_t)l * width;
-        NAME(see)(im, p, places[l], seen + l * REST_ROOM);
+        hidden_even[l] = hidden[l] + m->turned;
+        NAME(see)(im, p, places[l], out);
+        NAME(sum_copies)(out, NEAR, 0, rings);
+        NAME(sum_copies)(out + RATIO_AT, INNER, 0, rings + RINGS(NEAR));
+        rings[RINGS(NEAR) + RINGS(INNER)] = 2 * out[CENTRE_AT];
+        NAME(sum_copies)(out + CONTEXT_AT, 3, 2, rings + RINGS(NEAR) + RINGS(INNER) + 1);
     }
-    for (int u = 0; u < m->turned; u += UNITS) {
-        const int16_t *w = m->turned_weights + 2 * u;
-        NAME(add_pairs)(near, window->near_pairs, NEAR_PAIRS, w, 2 * m->turned, 0, sum);
-        w += (int64_t)NEAR_PAIRS * 2 * m->turned;
-        NAME(add_pairs)(rest, window->pairs, REST_PAIRS, w, 2 * m->turned, 1, sum);
-        NAME(activate)(sum, m->turned_step + u, m->turned_bias + u, layer + u, width);
-    }
-    for (int l = 0; m->even && l < LANES; l++) {
-        int16_t *out = sums + l * EVEN_ROOM;
-        NAME(sum_copies)(near[l] - NEAR * (p->width + 1), p->width, NEAR, 0, out);
-        NAME(sum_copies)(rest[l], 2 * INNER + 1, INNER, 0, out + RINGS(NEAR));
-        out[RINGS(NEAR) + RINGS(INNER)] = 8 * rest[l][N_INNER];
-        NAME(sum_copies)(rest[l] + N_INNER + 1, 7, 3, 2, out + RINGS(NEAR) + RINGS(INNER) + 1);
+    for (int f = 0; f < filters; f += FEW) {
+        int here = filters - f < FEW ? filters - f : FEW;
+        for (int parity = 0; parity < 4; parity++)
+            NAME(add_pairs_few)(seen[parity], FOLDED / 2,
+                                m->turned_weights + ((int64_t)parity * FOLDED * m->filters + 2 * f),
+                                2 * m->filters, sum[parity]);
+        for (int l = 0; l < LANES; l++)
+            NAME(activate_copies)(sum[0] + l * UNITS, LANES * UNITS, m->turned_step + f,
+                                  m->turned_bias + f, here, layer + l * width + 4 * f);
     }
     for (int u = 0; u < m->even; u += UNITS) {
-        NAME(add_pairs)(even, window->pairs, EVEN_PAIRS, m->even_weights + 2 * u, 2 * m->even, 0,
-                        sum);
-        NAME(activate)(sum, m->even_step + u, m->even_bias + u, layer + m->turned + u, width);
+        NAME(add_pairs)(even, EVEN_PAIRS, m->even_weights + 2 * u, 2 * m->even, sum[0]);
+        for (int l = 0; l < LANES; l++)
+            NAME(activate)(sum[0] + l * UNITS, m->even_step + u, m->even_bias + u,
+                           layer + l * width + m->turned + u);
     }
     for (int l = 0; l < LANES; l++)
         worth[l] = NAME(layer_steps)(layer + l * width, width, active + (int64_t)l * width);
-    NAME(add_pairs)(hidden, window->pairs, width / 2, m->weights2, 2 * UNITS, 0, sum);
+    NAME(add_pairs)(hidden, m->turned / 2, m->turned_weights2, 2 * UNITS, sum[0]);
+    NAME(add_pairs_few)(hidden_even, m->even / 2, m->even_weights2, 2 * FEW, sum[1]);
     for (int l = 0; l < LANES; l++) {
         float second[UNITS];
-        for (int v = 0; v < UNITS; v++)
-            second[v] = sum[l * UNITS + v] * (m->step2[v] * worth[l]) + m->bias2[v];
+        for (int v = 0; v < UNITS; v++) {
+            int32_t total = sum[0][l * UNITS + v] + sum[1][l * UNITS + m->shared2[v]];
+            second[v] = total * (m->step2[v] * worth[l]) + m->bias2[v];
+        }
         logit[l] = NAME(add_up)(second, m->weights3);
     }
 }
@@ -410,7 +458,6 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
 TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, work_t *w, int64_t n)
 {
     const planes_t *p = &w->planes;
-    const windows_t *window = &w->window;
     int32_t *found = w->found;
     float logit[LANES];
     int64_t kept = 0;
@@ -418,7 +465,7 @@ TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, wor
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, p, places, window->inner, NULL, 0, m->first_weights,
+        NAME(small_block)(im, p, places, w->inner, NULL, 0, m->first_weights,
                           m->first_bias, m->first_out, logit);
         for (int l = 0; l < here; l++)
             if (logit[l] > m->first_cut) found[kept++] = places[l];
@@ -427,7 +474,7 @@ TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, wor
         int32_t places[LANES];
         int64_t here = kept - i < LANES ? kept - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];
-        NAME(judge_block)(im, m, p, places, window, w->scratch, logit);
+        NAME(judge_block)(im, m, p, places, w->scratch, logit);
         for (int l = 0; l < here; l++)
             w->logits[i + l] = logit[l] > NOTHING + 1 ? logit[l] : NOTHING + 1;
     }
@@ -467,7 +514,7 @@ TARGET static void NAME(trees_found)(const image_t *im, const trees_t *t, work_t
 {
     const planes_t *p = &w->planes;
     const float *plane[3] = {p->compressed, w->near, w->rest};
-    const int32_t *offset = w->window.inner;
+    const int32_t *offset = w->inner;
     float x[N_REFINE * TOGETHER];
     for (int64_t i = 0; i < n; i += TOGETHER) {
         int here = (int)(n - i < TOGETHER ? n - i : TOGETHER);
@@ -499,7 +546,7 @@ TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int w
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = w->found[i + (l < here ? l : 0)];
-        NAME(small_block)(im, &w->planes, places, w->window.inner, more, 2, weights, bias,
+        NAME(small_block)(im, &w->planes, places, w->inner, more, 2, weights, bias,
                           out_weights, logit);
         for (int l = 0; l < here; l++) {
             float sum = w->near[places[l]] + logit[l];
