@@ -241,17 +241,21 @@ def _mirrored(weights, units):
 def _folded(weights):
     """Weights for the sums over four mirrored pixels, of each parity; see ``fold`` of the kernels."""
     windows, centre = _windows(weights)
+
+    def quarter(window, rows, columns):
+        half = len(window) // 2
+        folded = (window[half:] + rows * window[half::-1]) / 2
+        folded = (folded[:, half:] + columns * folded[:, half::-1]) / 2
+        folded[0] /= 2  # these pixels are their own mirror images
+        folded[:, 0] /= 2
+        return folded
+
     parts = []
-    for odd_rows, odd_columns in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        for window in windows:
-            half = len(window) // 2
-            rows = (window[half:] + odd_rows * window[half::-1]) / 2
-            quarter = (rows[:, half:] + odd_columns * rows[:, half::-1]) / 2
-            quarter[0] /= 2  # these pixels are their own mirror images
-            quarter[:, 0] /= 2
-            parts.append(quarter.reshape(-1, quarter.shape[2]))
-        even = odd_rows == odd_columns == 1
-        parts.append(np.concatenate([centre / 4 if even else 0 * centre, 0 * centre]))
+    for rows, columns in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        near, ratio, context = (quarter(window, rows, columns) for window in windows)
+        small = np.concatenate([ratio, context], axis=1)
+        parts += [q.reshape(-1, weights.shape[1]) for q in (near, small)]
+        parts += [centre / 4 if rows == columns == 1 else 0 * centre, 0 * centre]
     return np.concatenate(parts)
 
 

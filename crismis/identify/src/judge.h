@@ -30,11 +30,10 @@
 #define EVEN_PAIRS (N_EVEN / 2)
 #define EVEN_ROOM (2 * EVEN_PAIRS)
 #define FEW 32 /* hidden units handled at once where there are fewer */
-#define QUARTER(half) (((half) + 1) * ((half) + 1))
-#define RATIO_AT QUARTER(NEAR) /* of the folded inputs: where each window begins, and their number */
-#define CONTEXT_AT (RATIO_AT + QUARTER(INNER))
-#define CENTRE_AT (CONTEXT_AT + QUARTER(3))
-#define FOLDED (CENTRE_AT + 2)
+#define RATIO_AT 64 /* of the folded inputs: 8 x 8 of the window, 4 x (4 + 4) of ratios and boxes */
+#define CONTEXT_AT (RATIO_AT + 4)
+#define CENTRE_AT 96
+#define FOLDED 98
 #define NEAR_STEPS 128.0f /* to which the large network's inputs are rounded, per unit: asinh S/N, */
 #define RATIO_STEPS 512.0f /* and ratios; sums over the eight pixels of a ring fit into 16 bits */
 #define MOST_STEPS 2048

@@ -265,26 +265,24 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
     return n;
 }
 
-/* Fold a square window along its middle row and column: sums of the four pixels that these mirror
-   into one another, with all four parities. Rows are read to an even length, for whole registers. */
-TARGET INLINE static void NAME(fold)(const int16_t *from, int64_t stride, const int half,
-                                     int16_t *out)
+/* Fold a window along its middle row and column: sums of the four pixels that these mirror into one
+   another, with all four parities. Of each row there are eight numbers from the middle column to the
+   right, and eight to the left; the rows begin with the middle one of `half` on either side. */
+TARGET INLINE static void NAME(fold)(const int16_t right[][8], const int16_t left[][8],
+                                     const int half, int16_t *out)
 {
-    int16_t even[NEAR + 1][2 * NEAR + 2], odd[NEAR + 1][2 * NEAR + 2];
-    for (int i = 0; i <= half; i++) {
-        const int16_t *above = from + (half - i) * stride, *below = from + (half + i) * stride;
-        for (int j = 0; j < 2 * half + 2; j++) {
-            even[i][j] = below[j] + above[j];
-            odd[i][j] = below[j] - above[j];
+    for (int i = 0; i <= half; i++, out += 8) {
+        const int16_t *a = right[half + i], *b = right[half - i];
+        const int16_t *c = left[half + i], *d = left[half - i];
+        for (int j = 0; j < 8; j++) {
+            int16_t even = a[j] + b[j], odd = a[j] - b[j];
+            int16_t even_left = c[j] + d[j], odd_left = c[j] - d[j];
+            out[j] = even + even_left;
+            out[FOLDED + j] = even - even_left;
+            out[2 * FOLDED + j] = odd + odd_left;
+            out[3 * FOLDED + j] = odd - odd_left;
         }
     }
-    for (int i = 0; i <= half; i++, out += half + 1)
-        for (int j = 0; j <= half; j++) {
-            out[j] = even[i][half + j] + even[i][half - j];
-            out[FOLDED + j] = even[i][half + j] - even[i][half - j];
-            out[2 * FOLDED + j] = odd[i][half + j] + odd[i][half - j];
-            out[3 * FOLDED + j] = odd[i][half + j] - odd[i][half - j];
-        }
 }
 
 /* Sums over the eight turned and mirrored copies of a folded window, of each ring of pixels that
@@ -294,7 +292,7 @@ TARGET INLINE static void NAME(sum_copies)(const int16_t *quarter, const int hal
 {
     for (int far = least; far <= half; far++)
         for (int near = 0; near <= far; near++)
-            *out++ = quarter[far * (half + 1) + near] + quarter[near * (half + 1) + far];
+            *out++ = quarter[8 * far + near] + quarter[8 * near + far];
 }
 
 /* What one step of the sums is worth, the bias, and nothing below 0. */
@@ -338,13 +336,21 @@ TARGET static float NAME(layer_steps)(const float *layer, int width, int16_t *ou
     return greatest / MOST_HIDDEN;
 }
 
-/* What the large network sees of a pixel, folded: four times FOLDED numbers. */
+/* What the large network sees of a pixel, folded: four times FOLDED numbers. The windows of ratios
+   and of boxes are folded together. */
 TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, int16_t *out)
 {
     const float *s = p->snr + at;
     float centre = s[0], inverse = 1.0f / (centre > 1.0f ? centre : 1.0f);
     float line[2 * INNER + 1][8], *all = line[0]; /* eight numbers fill a register */
     int16_t steps[2 * INNER + 1][8], *whole = steps[0];
+    int16_t right[2 * NEAR + 1][8], left[2 * NEAR + 1][8];
+    for (int i = 0; i <= 2 * NEAR; i++) {
+        const int16_t *middle = p->near_steps + at + (i - NEAR) * p->width;
+        for (int j = 0; j < 8; j++) right[i][j] = middle[j];
+        for (int j = 0; j < 8; j++) left[i][j] = middle[-j];
+    }
+    NAME(fold)(right, left, NEAR, out);
     for (int i = 0; i <= 2 * INNER; i++)
         memcpy(line[i], s + (i - INNER) * p->width - INNER, sizeof line[i]);
     for (int k = 0; k < 8 * (2 * INNER + 1); k++) {
@@ -352,12 +358,16 @@ TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, i
         r = r < -1.0f ? -1.0f : (r > 4.0f ? 4.0f : r);
         whole[k] = NAME(to_steps)(r, RATIO_STEPS);
     }
-    NAME(fold)(p->near_steps + at - NEAR * (p->width + 1), p->width, NEAR, out);
-    NAME(fold)(whole, 8, INNER, out + RATIO_AT);
-    const int16_t *far = p->far_steps + at - 3 * STEP * (p->width + 1);
-    for (int i = 0; i < 7; i++)
-        for (int j = 0; j < 7; j++) steps[i][j] = far[STEP * (i * p->width + j)];
-    NAME(fold)(whole, 8, 3, out + CONTEXT_AT);
+    for (int i = 0; i <= 2 * INNER; i++) {
+        const int16_t *far = p->far_steps + at + (i - INNER) * STEP * p->width;
+        for (int j = 0; j <= INNER; j++) {
+            right[i][j] = steps[i][INNER + j];
+            left[i][j] = steps[i][INNER - j];
+            right[i][4 + j] = far[STEP * j];
+            left[i][4 + j] = far[-STEP * j];
+        }
+    }
+    NAME(fold)(right, left, INNER, out + RATIO_AT);
     int16_t brightness = NAME(to_steps)(NAME(brightness)(centre, im->sigma_electrons), NEAR_STEPS);
     for (int parity = 0; parity < 4; parity++) {
         out[parity * FOLDED + CENTRE_AT] = parity ? 0 : 4 * brightness;
