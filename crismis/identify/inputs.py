@@ -562,8 +562,11 @@ def _uncertainty(image, frame, hits, variance, gain_apply):
 
 
 def _flags(frame, hits, repaired, low_confidence):
-    flags = _edges(frame.bad)
-    flags[hits] |= np.uint8(Flag.HIT | Flag.REPAIRED if repaired else Flag.HIT)
+    # A product is faster than indices are.
+    flags = np.asarray(hits, bool).view(np.uint8) * np.uint8(
+        Flag.HIT | Flag.REPAIRED if repaired else Flag.HIT
+    )
+    _flag_edges(flags, frame.bad)
     if np.isfinite(frame.saturation):
         flags[frame.electrons >= np.float32(frame.saturation)] |= np.uint8(Flag.SATURATED)
     if low_confidence is not None:
@@ -571,13 +574,13 @@ def _flags(frame, hits, repaired, low_confidence):
     return flags
 
 
-def _edges(bad):
-    reach = EDGE_REACH
-    flags = np.zeros(bad.shape, np.uint8)
+def _flag_edges(flags, bad):
+    reach, edge = EDGE_REACH, np.uint8(Flag.EDGE)
     if bad.any():
-        flags[dilate(bad, reach, square=True)] = Flag.EDGE
-    flags[:reach] = flags[-reach:] = flags[:, :reach] = flags[:, -reach:] = Flag.EDGE
-    return flags
+        flags[dilate(bad, reach, square=True)] |= edge
+    for lines in (flags, flags.T):
+        lines[:reach] |= edge
+        lines[-reach:] |= edge
 
 
 def _replaced(image, out, factor):

@@ -11,9 +11,11 @@ from .provenance import log_step
 from .repair import frame_noise, repair_method
 from .repair import repair as repair_hits
 from .saturation import clipping_level, saturated_sources
+from .threads import default_threads, run_tasks
 
 __all__ = ["cosmicray_learned"]
 
+_STRETCH = 2**20  # pixels that a thread looks at
 _CLOSE = 0.2
 """Probabilities this close to the threshold are flagged as of low confidence."""
 
@@ -176,7 +178,7 @@ def cosmicray_learned(
         probability,
         cleaned=values,
         variance=spread,
-        low_confidence=_unsure(probability, threshold),
+        low_confidence=_unsure(probability, threshold, n_threads),
         gain_apply=gain_apply,
     )
     card = frame.model or {}
@@ -236,6 +238,14 @@ def _widened(frame):
     return wide, inside
 
 
-def _unsure(probability, threshold):
-    candidates = np.flatnonzero(probability > max(threshold - _CLOSE, 0.0))
-    return candidates[probability.reshape(-1)[candidates] < threshold + _CLOSE]
+def _unsure(probability, threshold, n_threads):
+    """Flat indices of the pixels that are close to the threshold."""
+    flat = probability.reshape(-1)
+    low, high = max(threshold - _CLOSE, 0.0), threshold + _CLOSE
+
+    def find(first):
+        candidates = np.flatnonzero(flat[first : first + _STRETCH] > low) + first
+        return candidates[flat[candidates] < high]
+
+    found = run_tasks(find, range(0, flat.size, _STRETCH), n_threads or default_threads())
+    return np.concatenate(found) if found else np.empty(0, int)

@@ -154,7 +154,7 @@ class TestParallelism:
         image = exposure(2, (300, 330))
         whole = learned(CCDData(image, unit="electron"))
         original = judging.tiles
-        monkeypatch.setattr(judging, "tiles", lambda shape: original(shape, 77))
+        monkeypatch.setattr(judging, "tiles", lambda shape, **_: original(shape, 77))
         tiled = learned(CCDData(image, unit="electron"))
         np.testing.assert_array_equal(tiled.probability, whole.probability)
 

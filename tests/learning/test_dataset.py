@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from crismis.identify import _kernels
-from crismis.identify.judge import Judge
+from crismis.identify.judge import Judge, _in_pairs
 from crismis.identify.sampling import CONDITIONS, measure_scene, tiles
 from crismis.learning import dataset
 from crismis.learning.fields import random_field
@@ -23,7 +23,12 @@ def scene(field):
     return measure_scene(field.electrons, field.bad, field.gain, field.readnoise)
 
 
+EVEN = list(range(10, 50))
+MIRRORED = [*range(10), *range(50, 96)]
+
+
 def random_networks(seed=0):
+    """Networks of the symmetries that those have which training makes."""
     rng = np.random.default_rng(seed)
 
     def layer(a, b):
@@ -37,8 +42,14 @@ def random_networks(seed=0):
         }
 
     full = network(_kernels.INPUTS, 96, 48)
-    some = full["weights1"][: _kernels.INPUTS, 10:50]  # symmetric units, among others
-    some[:] = np.mean([some[turn] for turn in dataset.orientations()], axis=0)
+    inside = full["weights1"][: _kernels.INPUTS]
+    inside[:, EVEN] = np.mean([inside[turn][:, EVEN] for turn in dataset.orientations()], axis=0)
+    first, *copies = np.reshape(MIRRORED, (4, -1))
+    for units, turn in zip(copies, dataset.orientations()[2::2], strict=True):
+        full["weights1"][:, units] = full["weights1"][:, first]
+        inside[:, units] = inside[turn][:, first]
+        full["bias1"][units] = full["bias1"][first]
+    full["weights2"][EVEN, 24:] = full["weights2"][EVEN, :24]
     return (
         network(_kernels.INPUTS_FIRST, 48),
         full,
@@ -56,9 +67,37 @@ def as_judge(first, full, refine):
 
 
 def test_symmetric_units_are_told_from_the_others():
-    turned, even = as_judge(*random_networks())._units
-    assert even.tolist() == list(range(10, 50))
-    assert turned.tolist() == [*range(10), *range(50, 96)]
+    filters, even = as_judge(*random_networks())._units
+    assert even.tolist() == EVEN
+    assert sorted(filters.ravel()) == MIRRORED
+    first = np.reshape(MIRRORED, (4, -1))
+    assert {frozenset(group) for group in filters.tolist()} == set(map(frozenset, first.T.tolist()))
+
+
+def test_a_unit_without_its_mirrored_copies_is_an_error():
+    first, full, refine = random_networks()
+    full["weights1"][3, 60] += 1
+    with pytest.raises(ValueError, match="no mirrored copy"):
+        as_judge(first, full, refine).network(np.zeros(CONDITIONS, np.float32))
+
+
+def test_second_layers_that_do_not_share_their_even_weights_are_an_error():
+    first, full, refine = random_networks()
+    full["weights2"][EVEN, 24:] += 0.1
+    with pytest.raises(ValueError, match="differ in even weights"):
+        as_judge(first, full, refine).network(np.zeros(CONDITIONS, np.float32))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_whole_weights_fill_their_bits_and_no_sum_overflows(size):
+    weights = size * np.random.default_rng(1).normal(size=(100, 20))
+    weights[:, 3] = 0
+    whole, worth = _in_pairs(weights, 8192)
+    back = (whole * worth[:, None].astype(float)).transpose(0, 2, 1).reshape(weights.shape)
+    assert abs(back - weights).max() < 1e-3 * abs(weights).max()
+    sums = abs(whole.astype(np.int64)).sum(axis=(0, 2)) * 8192
+    assert sums[3] == 0
+    assert (np.delete(sums, 3) > 2**30).all() and (sums < 2**31).all()
 
 
 @pytest.mark.parametrize("target", [0, 1, 2, 3])
