@@ -23,6 +23,10 @@ def run(
         float | None, typer.Option(help="Least probability of a hit (learned).")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file for identification.")] = None,
+    fit_stars: Annotated[
+        bool,
+        typer.Option("--fit-stars", help="Fit stars, to find more hits on them (learned)."),
+    ] = False,
     detector: Annotated[
         str | None, typer.Option(help="Name of the detector; by default from the header.")
     ] = None,
@@ -58,7 +62,12 @@ def run(
     from ..survey import Catalog
     from ..survey import run as survey_run
 
-    options = {"threshold": threshold, "model": model, "detector": detector}
+    options = {
+        "threshold": threshold,
+        "model": model,
+        "fit_stars": fit_stars or None,
+        "detector": detector,
+    }
     talk = not quiet and not as_json
     with _client(scheduler) as client:
         try:

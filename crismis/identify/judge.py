@@ -95,7 +95,7 @@ class Judge:
 
     @functools.cached_property
     def _units(self):
-        """Filters with their mirrored copies, shape ``(n, 4)``, and units that see sums over rings."""
+        """Filters with mirrored copies, shape ``(n, 4)``, and units that see sums over rings."""
         weights = self.arrays["weights1"][: _kernels.INPUTS]
         spread = abs(weights - _ring_means(weights)[_rings()]).max(axis=0)
         even = spread <= 1e-5 * abs(weights).max(axis=0)
@@ -239,7 +239,7 @@ def _mirrored(weights, units):
 
 
 def _folded(weights):
-    """Weights for the sums over four mirrored pixels, of each parity; see ``fold`` of the kernels."""
+    """Weights for sums over four mirrored pixels, of each parity; see ``fold`` of the kernels."""
     windows, centre = _windows(weights)
 
     def quarter(window, rows, columns):

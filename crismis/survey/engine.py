@@ -1,6 +1,7 @@
 """Map the chain over many files with Dask, and gather the rows into the catalog."""
 
 import contextlib
+import inspect
 import logging
 import os
 import time
@@ -201,12 +202,23 @@ def run(
 def _check(settings, workers, time_limit, client):
     if settings.method not in ("learned", "lacosmic"):
         raise ValueError(f"method must be 'learned' or 'lacosmic', got {settings.method!r}")
+    unknown = sorted(set(settings.options) - _options_of(settings.method))
+    if unknown:
+        raise ValueError(f"method {settings.method!r} has no option {', '.join(unknown)}")
     if workers is not None and workers < 0:
         raise ValueError(f"workers must not be negative, got {workers}")
     if time_limit is not None and time_limit <= 0:
         raise ValueError(f"time_limit must be positive, got {time_limit}")
     if client is not None and client.asynchronous:
         raise ValueError("client must not be asynchronous")
+
+
+def _options_of(method):
+    """What a method of identification takes besides the image."""
+    from .. import identify
+
+    names = inspect.signature(getattr(identify, f"cosmicray_{method}")).parameters
+    return set(names) | {"detector"}
 
 
 def _plan(files, known, digest, summary, overwrite, update):

@@ -72,6 +72,24 @@ def test_time_limit_is_an_hour_unless_given(image, tmp_path, monkeypatch):
     assert given["time_limit"] == 3600
 
 
-@pytest.mark.parametrize("wrong", [["--workers", -1], ["--method", "magic"], ["--nonsense"]])
+def test_fitting_stars_is_another_setting(image, tmp_path):
+    out = tmp_path / "out"
+    common = ["run", image, "-o", out, "--workers", 0, "--no-overlay", "--json"]
+    assert invoke(*common).exit_code == 0
+    again = json.loads(invoke(*common, "--fit-stars").stdout)
+    assert (again["resumed"], again["changed"]) == (1, 1)
+    anew = json.loads(invoke(*common, "--fit-stars", "--update").stdout)
+    assert (anew["done"], anew["resumed"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--workers", -1],
+        ["--method", "magic"],
+        ["--nonsense"],
+        ["--method", "lacosmic", "--fit-stars"],
+    ],
+)
 def test_wrong_usage(image, tmp_path, wrong):
     assert invoke("run", image, "-o", tmp_path / "out", *wrong).exit_code == 2

@@ -310,14 +310,19 @@ TARGET static void NAME(activate_copies)(const int32_t *ee, int64_t apart, const
                                          const float *bias, int units, float *layer)
 {
     const int32_t *eo = ee + apart, *oe = eo + apart, *oo = oe + apart;
+    int32_t sum[4][FEW];
     for (int v = 0; v < units; v++) {
-        int32_t value[4] = {ee[v] + eo[v] + oe[v] + oo[v], ee[v] - eo[v] + oe[v] - oo[v],
-                            ee[v] + eo[v] - oe[v] - oo[v], ee[v] - eo[v] - oe[v] + oo[v]};
-        for (int k = 0; k < 4; k++) {
-            float active = value[k] * step[v] + bias[v];
-            layer[k * units + v] = active > 0 ? active : 0;
-        }
+        int32_t a = ee[v] + oe[v], b = eo[v] + oo[v], c = ee[v] - oe[v], d = eo[v] - oo[v];
+        sum[0][v] = a + b;
+        sum[1][v] = a - b;
+        sum[2][v] = c + d;
+        sum[3][v] = c - d;
     }
+    for (int k = 0; k < 4; k++, layer += units)
+        for (int v = 0; v < units; v++) {
+            float value = sum[k][v] * step[v] + bias[v];
+            layer[v] = value > 0 ? value : 0;
+        }
 }
 
 /* Steps of one pixel's hidden units, of which the greatest has the most; what a step is worth. */
@@ -507,16 +512,29 @@ TARGET static void NAME(judge_planes)(const image_t *im, const model_t *m, work_
     }
 }
 
+TARGET static float NAME(limited)(float logit)
+{
+    return logit < -LOGIT_RANGE ? -LOGIT_RANGE : (logit > LOGIT_RANGE ? LOGIT_RANGE : logit);
+}
+
 /* What a refinement sees beside the image: the logits before, and the scene without its hits. */
 TARGET static void NAME(refine_inputs)(const float *seen, float *logit, float *rest, int64_t n)
 {
-    for (int64_t j = 0; j < n; j++)
-        logit[j] = logit[j] < -LOGIT_RANGE  ? -LOGIT_RANGE
-                   : logit[j] > LOGIT_RANGE ? LOGIT_RANGE
-                                            : logit[j];
+    for (int64_t j = 0; j < n; j++) logit[j] = NAME(limited)(logit[j]);
     memcpy(rest, seen, n * sizeof(float));
     for (int64_t j = 0; j < n; j++)
         if (logit[j] > -LOGIT_RANGE) rest[j] = seen[j] / (1.0f + expf(logit[j]));
+}
+
+/* The same where only the places found have been judged since. */
+TARGET static void NAME(renew_inputs)(work_t *w, int64_t n)
+{
+    for (int64_t l = 0; l < n; l++) {
+        int32_t at = w->found[l];
+        float seen = w->planes.compressed[at], logit = NAME(limited)(w->last[at]);
+        w->near[at] = logit;
+        w->rest[at] = logit > -LOGIT_RANGE ? seen / (1.0f + expf(logit)) : seen;
+    }
 }
 
 /* Logits of places by the sum of trees, from the same inputs as a refinement's. */
@@ -585,11 +603,16 @@ TARGET static void NAME(refine_planes)(const image_t *im, const model_t *m, int 
         else
             for (int64_t j = 0; j < width; j++) last[i * width + j] = source[from[j]];
     }
+    int64_t n = 0;
     for (int k = 0; k < count; k++) {
-        int64_t edge = INNER * (k + 1), n = 0;
+        int64_t edge = INNER * (k + 1);
         float least = least_judged(m, which + k);
-        memcpy(w->near, last, width * height * sizeof(float));
-        NAME(refine_inputs)(p->compressed, w->near, w->rest, width * height);
+        if (k == 0 || mirrored) {
+            memcpy(w->near, last, width * height * sizeof(float));
+            NAME(refine_inputs)(p->compressed, w->near, w->rest, width * height);
+        } else
+            NAME(renew_inputs)(w, n);
+        n = 0;
         for (int64_t i = edge; i < height - edge; i++) {
             if (from_row[i] != top + i) continue;
             for (int64_t j = edge; j < width - edge; j++)
@@ -726,11 +749,12 @@ TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int
             if (f == 0 || w->near[k] < w->last[k]) w->last[k] = w->near[k];
     }
     int64_t start = p->border * width, end = size - start;
+    memcpy(w->near + start, w->last + start, (end - start) * sizeof(float));
+    NAME(refine_inputs)(p->compressed + start, w->near + start, w->rest + start, end - start);
     for (int which = 0; which < judgements; which++) {
         int64_t half = INNER * (judgements - 1 - which);
         float least = least_judged(m, which);
-        memcpy(w->near + start, w->last + start, (end - start) * sizeof(float));
-        NAME(refine_inputs)(p->compressed + start, w->near + start, w->rest + start, end - start);
+        if (which) NAME(renew_inputs)(w, found);
         found = 0;
         for (int64_t k = start; k < end; k++)
             if (w->distance[k] <= half && w->last[k] > least) w->found[found++] = (int32_t)k;
