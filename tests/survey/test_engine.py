@@ -229,7 +229,7 @@ def test_name_that_is_no_valid_text(archive, tmp_path):
         ({"workers": -1}, "workers"),
         ({"time_limit": 0}, "time_limit"),
         ({"method": "lacosmic", "fit_stars": True}, "'lacosmic' has no option fit_stars"),
-        ({"treshold": 0.9}, "'learned' has no option treshold"),
+        ({"method": "learned", "treshold": 0.9}, "'learned' has no option treshold"),
     ],
 )
 def test_wrong_arguments_are_named(archive, tmp_path, options, message):
