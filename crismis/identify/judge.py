@@ -543,7 +543,8 @@ def _judge_parts(quiet, doubtful, scene, out, spare, tile):
     row, column, rows, columns = tile
     window = np.s_[row : row + rows, column : column + columns]
     rough = scene.parts.pixels(*tile)
-    quiet.judge(scene.image, *tile, out)
+    if not rough.all():
+        quiet.judge(scene.image, *tile, out)
     if not rough.any():
         return
     least = np.full((rows, columns), np.inf, dtype=np.float32)

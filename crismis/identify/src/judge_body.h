@@ -4,7 +4,7 @@
 
 #if GNU_VECTORS
 typedef float NAME(vec) __attribute__((vector_size(VECTOR * 4), aligned(4)));
-typedef int32_t NAME(ivec) __attribute__((vector_size(VECTOR * 4), aligned(4)));
+typedef int32_t NAME(ivec) __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
 #endif
 
 /* out[lane][unit] = bias + sum_k x[lane][offset[k]] * weights[k][unit] for 48 units. */
