@@ -4,7 +4,7 @@
 
 #if GNU_VECTORS
 typedef float NAME(vec) __attribute__((vector_size(VECTOR * 4), aligned(4)));
-typedef int32_t NAME(ivec) __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
+typedef int32_t NAME(ivec) __attribute__((vector_size(VECTOR * 4), aligned(4)));
 #endif
 
 /* out[lane][unit] = bias + sum_k x[lane][offset[k]] * weights[k][unit] for 48 units. */
@@ -49,7 +49,9 @@ TARGET INLINE static void NAME(add_some)(const int16_t *const *x, int pairs, con
     NAME(ivec) part[LANES][NV] = {{{0}}};
     const int vectors = units / VECTOR;
     for (int k = 0; k < pairs; k++) {
-        const NAME(ivec) *w = (const NAME(ivec) *)(weights + k * stride);
+        NAME(ivec) w[NV];
+        for (int v = 0; v < vectors; v++)
+            memcpy(w + v, weights + k * stride + 2 * v * VECTOR, sizeof w[v]);
         for (int l = 0; l < LANES; l++) {
             int32_t pair;
             memcpy(&pair, x[l] + 2 * k, sizeof pair);
