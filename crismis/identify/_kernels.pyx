@@ -23,9 +23,9 @@ __all__ = [
 
 cdef extern from "measure.h" nogil:
     const float NOTHING, HIT, UNLIKELY
-    int HALO, UNITS, MOST_UNITS, FEW, INNER, EVEN_PAIRS, FOLDED, MOST_STEPS
+    int HALO, UNITS, MOST_UNITS, FEW, FOLDED, MOST_STEPS
     float NEAR_STEPS, RATIO_STEPS, MOST_HIDDEN
-    int N_NEAR, N_INNER, N_CONTEXT, N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
+    int N_FIRST, N_FULL, N_EVEN, N_REFINE, N_TABLE, N_COUNTS
     int CELL, REACH_OF_LOOK "LOOK_REACH"
 
     ctypedef struct image_t:
@@ -91,10 +91,8 @@ cdef extern from "measure.h" nogil:
     void sum_trees(const trees_t *, const float *, int64_t, int, float *)
     int allocate_planes(planes_t *, int64_t, int64_t, int64_t)
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
-    int judge_tile(const image_t *, const model_t *, int64_t, int64_t, int64_t, int64_t,
-                   float *, int)
-    int refine_tile(const image_t *, const model_t *, int, int, int64_t, int64_t, int64_t, int64_t,
-                    const float *, float *, int)
+    int judge_tile(const image_t *, const model_t *, int, int, int64_t, int64_t, int64_t, int64_t,
+                   const float *, float *, int)
     int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t *)
     int look_again(const image_t *, const model_t **, int, const model_t *, const float *,
                    const int64_t *, int64_t, float *, int)
@@ -493,7 +491,7 @@ cdef class Network:
             ("turned_weights", turned_weights, (2 * FOLDED, filters, 2)),
             ("turned_step", turned_step, (filters,)),
             ("turned_bias", turned_bias, (filters,)),
-            ("even_weights", even_weights, (EVEN_PAIRS, even, 2)),
+            ("even_weights", even_weights, (N_EVEN // 2, even, 2)),
             ("even_step", even_step, (even,)),
             ("even_bias", even_bias, (even,)),
             ("turned_weights2", turned_weights2, (turned // 2, UNITS, 2)),
@@ -557,8 +555,8 @@ cdef class Network:
         """Write the first logit of every pixel of one tile into the whole image's ``logits``."""
         cdef int status
         with nogil:
-            status = judge_tile(&image.c, &self.c, row, column, rows, columns, &logits[0, 0],
-                                image.target)
+            status = judge_tile(&image.c, &self.c, 0, 0, row, column, rows, columns, NULL,
+                                &logits[0, 0], image.target)
         if status:
             raise MemoryError
 
@@ -578,8 +576,8 @@ cdef class Network:
         if which < 0 or count < 1 or which + count > later_judgements(&self.c):
             raise ValueError(f"there are no {count} judgements from number {which} on")
         with nogil:
-            status = refine_tile(&image.c, &self.c, which, count, row, column, rows, columns,
-                                 &logits[0, 0], &out[0, 0], image.target)
+            status = judge_tile(&image.c, &self.c, which, count, row, column, rows, columns,
+                                &logits[0, 0], &out[0, 0], image.target)
         if status:
             raise MemoryError
 

@@ -562,10 +562,8 @@ def _uncertainty(image, frame, hits, variance, gain_apply):
 
 
 def _flags(frame, hits, repaired, low_confidence):
-    # A product is faster than indices are.
-    flags = np.asarray(hits, bool).view(np.uint8) * np.uint8(
-        Flag.HIT | Flag.REPAIRED if repaired else Flag.HIT
-    )
+    flag = np.uint8(Flag.HIT | Flag.REPAIRED if repaired else Flag.HIT)
+    flags = hits.view(np.uint8) * flag  # faster than indices are
     _flag_edges(flags, frame.bad)
     if np.isfinite(frame.saturation):
         flags[frame.electrons >= np.float32(frame.saturation)] |= np.uint8(Flag.SATURATED)

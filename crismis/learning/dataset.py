@@ -136,11 +136,16 @@ def orientations_refine():
     >>> bool((np.sort(turned, axis=1) == np.arange(turned.shape[1])).all())
     True
     """
-    n = (2 * INNER + 1) ** 2
-    grids = np.arange(3 * n).reshape(3, 2 * INNER + 1, 2 * INNER + 1)
+    return turned_grids(3, 2 * INNER + 1, _kernels.INPUTS_REFINE)
+
+
+def turned_grids(number, side, inputs):
+    # The eight permutations of inputs that begin with square windows, row by row.
+    grids = np.arange(number * side**2).reshape(number, side, side)
+    rest = np.arange(grids.size, inputs)
     return np.array(
         [
-            np.append(np.rot90(grids[:, :, ::-1] if flip else grids, turns, (1, 2)), 3 * n)
+            np.append(np.rot90(grids[:, :, ::-1] if flip else grids, turns, (1, 2)), rest)
             for flip in (False, True)
             for turns in range(4)
         ]

@@ -6,7 +6,7 @@ import numpy as np
 from ..identify import _kernels
 from ..identify.judge import judge_scene, look_again
 from ..identify.stars import fit_stars_of, star_inputs
-from .dataset import Samples, measure_field
+from .dataset import Samples, measure_field, turned_grids
 
 __all__ = ["orientations_star", "sample_stars"]
 
@@ -73,14 +73,4 @@ def orientations_star():
     >>> orientations_star().shape
     (8, 55)
     """
-    window = _kernels.STAR_WINDOW_PIXELS
-    side = round(window**0.5)
-    grids = np.arange(2 * window).reshape(2, side, side)
-    rest = np.arange(2 * window, _kernels.STAR_INPUTS)
-    return np.array(
-        [
-            np.append(np.rot90(grids[:, :, ::-1] if flip else grids, turns, (1, 2)), rest)
-            for flip in (False, True)
-            for turns in range(4)
-        ]
-    )
+    return turned_grids(2, round(_kernels.STAR_WINDOW_PIXELS**0.5), _kernels.STAR_INPUTS)

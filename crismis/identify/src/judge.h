@@ -27,8 +27,6 @@
 #define N_FULL (N_NEAR + N_INNER + N_CONTEXT + 1)
 #define RINGS(half) (((half) + 1) * ((half) + 2) / 2) /* pixels that no turn makes equal */
 #define N_EVEN (RINGS(NEAR) + RINGS(INNER) + 1 + RINGS(3) - RINGS(1))
-#define EVEN_PAIRS (N_EVEN / 2)
-#define EVEN_ROOM (2 * EVEN_PAIRS)
 #define FEW 32 /* hidden units handled at once where there are fewer */
 #define RATIO_AT 64 /* of the folded inputs: 8 x 8 of the window, 4 x (4 + 4) of ratios and boxes */
 #define CONTEXT_AT (RATIO_AT + 4)
@@ -49,7 +47,7 @@
 #define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
 #define SOURCE_SNR 12.0f /* mean S/N of the scene under hits from which they lie on a source */
 #define HIDDEN(m) ((size_t)((m)->turned + (m)->even))
-#define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (4 * FOLDED + EVEN_ROOM + HIDDEN(m)) / 2))
+#define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (4 * FOLDED + N_EVEN + HIDDEN(m)) / 2))
 
 typedef struct {
     const float *electrons;
@@ -336,69 +334,42 @@ static int best_target(void)
     return 0;
 }
 
+/* Call a function of the template for an instruction set. */
+#if MANY_TARGETS
+#define CALL(function, target, ...)                         \
+    ((target) == 3   ? JOIN(function, _vnni)(__VA_ARGS__)   \
+     : (target) == 2 ? JOIN(function, _avx512)(__VA_ARGS__) \
+     : (target) == 1 ? JOIN(function, _avx2)(__VA_ARGS__)   \
+                     : JOIN(function, _any)(__VA_ARGS__))
+#else
+#define CALL(function, target, ...) JOIN(function, _any)(__VA_ARGS__)
+#endif
+
 static int make_planes(const image_t *image, int64_t row, int64_t column, planes_t *planes, int target)
 {
-#if MANY_TARGETS
-    if (target == 3) return make_planes_vnni(image, row, column, planes);
-    if (target == 2) return make_planes_avx512(image, row, column, planes);
-    if (target == 1) return make_planes_avx2(image, row, column, planes);
-#endif
-    return make_planes_any(image, row, column, planes);
+    return CALL(make_planes, target, image, row, column, planes);
 }
 
-/* First judgement: the logit of every pixel of some rows and columns; -1 when memory runs out. */
-static int judge_tile(const image_t *image, const model_t *model, int64_t row, int64_t column,
-                      int64_t rows, int64_t columns, float *logits, int target)
+/* Judge every pixel of some rows and columns: where `count` is 0 for the first time, else that many
+   times anew, starting with the later judgement `which`, from the `logits` before. Gives logits, or
+   probabilities after the last judgement there is; -1 when memory runs out. */
+static int judge_tile(const image_t *image, const model_t *model, int which, int count, int64_t row,
+                      int64_t column, int64_t rows, int64_t columns, const float *logits,
+                      float *out, int target)
 {
     work_t work;
     int status = 0;
     int64_t most = columns < MOST_COLUMNS ? columns : MOST_COLUMNS;
-    if (!allocate_work(&work, rows, most, HALO, SCRATCH(model, MOST_LANES))) return -1;
+    int64_t border = count ? INNER * count : HALO;
+    if (!allocate_work(&work, rows, most, border, SCRATCH(model, MOST_LANES))) return -1;
     for (int64_t end = column + columns; column < end && status == 0; column += most) {
-        int64_t here = end - column < most ? end - column : most;
-        set_tile(&work, image, row, column, rows, here);
+        set_tile(&work, image, row, column, rows, end - column < most ? end - column : most);
         status = make_planes(image, row, column, &work.planes, target);
         if (status) break;
-#if MANY_TARGETS
-        if (target == 3)
-            judge_planes_vnni(image, model, &work, row, column, logits);
-        else if (target == 2)
-            judge_planes_avx512(image, model, &work, row, column, logits);
-        else if (target == 1)
-            judge_planes_avx2(image, model, &work, row, column, logits);
+        if (count)
+            CALL(refine_planes, target, image, model, which, count, &work, row, column, logits, out);
         else
-#endif
-            judge_planes_any(image, model, &work, row, column, logits);
-    }
-    free(work.memory);
-    return status;
-}
-
-/* Later judgements, each of which sees the one before of a pixel's neighbours, from `which` on: logits
-   of some rows and columns, or probabilities from the last one there is. */
-static int refine_tile(const image_t *image, const model_t *model, int which, int count,
-                       int64_t row, int64_t column, int64_t rows, int64_t columns,
-                       const float *logits, float *out, int target)
-{
-    work_t work;
-    int status = 0;
-    int64_t most = columns < MOST_COLUMNS ? columns : MOST_COLUMNS;
-    if (!allocate_work(&work, rows, most, INNER * count, 0)) return -1;
-    for (int64_t end = column + columns; column < end && status == 0; column += most) {
-        int64_t here = end - column < most ? end - column : most;
-        set_tile(&work, image, row, column, rows, here);
-        status = make_planes(image, row, column, &work.planes, target);
-        if (status) break;
-#if MANY_TARGETS
-        if (target == 3)
-            refine_planes_vnni(image, model, which, count, &work, row, column, logits, out);
-        else if (target == 2)
-            refine_planes_avx512(image, model, which, count, &work, row, column, logits, out);
-        else if (target == 1)
-            refine_planes_avx2(image, model, which, count, &work, row, column, logits, out);
-        else
-#endif
-            refine_planes_any(image, model, which, count, &work, row, column, logits, out);
+            CALL(judge_planes, target, image, model, &work, row, column, out);
     }
     free(work.memory);
     return status;
@@ -430,13 +401,7 @@ static int look_again(const image_t *image, const model_t *const *first, int n_f
                       const model_t *model, const float *judged, const int64_t *places,
                       int64_t n, float *out, int target)
 {
-#if MANY_TARGETS
-    if (target == 3) return look_again_vnni(image, first, n_first, model, judged, places, n, out);
-    if (target == 2)
-        return look_again_avx512(image, first, n_first, model, judged, places, n, out);
-    if (target == 1) return look_again_avx2(image, first, n_first, model, judged, places, n, out);
-#endif
-    return look_again_any(image, first, n_first, model, judged, places, n, out);
+    return CALL(look_again, target, image, first, n_first, model, judged, places, n, out);
 }
 
 #endif

@@ -299,9 +299,9 @@ TARGET INLINE static void NAME(sum_copies)(const int16_t *quarter, const int hal
 
 /* What one step of the sums is worth, the bias, and nothing below 0. */
 TARGET static void NAME(activate)(const int32_t *sum, const float *step, const float *bias,
-                                  float *layer)
+                                  int units, float *layer)
 {
-    for (int v = 0; v < UNITS; v++) {
+    for (int v = 0; v < units; v++) {
         float value = sum[v] * step[v] + bias[v];
         layer[v] = value > 0 ? value : 0;
     }
@@ -320,11 +320,7 @@ TARGET static void NAME(activate_copies)(const int32_t *ee, int64_t apart, const
         sum[2][v] = c + d;
         sum[3][v] = c - d;
     }
-    for (int k = 0; k < 4; k++, layer += units)
-        for (int v = 0; v < units; v++) {
-            float value = sum[k][v] * step[v] + bias[v];
-            layer[v] = value > 0 ? value : 0;
-        }
+    for (int k = 0; k < 4; k++) NAME(activate)(sum[k], step, bias, units, layer + k * units);
 }
 
 /* Steps of one pixel's hidden units, of which the greatest has the most; what a step is worth. */
@@ -401,11 +397,11 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
     const int16_t *seen[4][LANES], *even[LANES], *hidden[LANES], *hidden_even[LANES];
     int width = m->turned + m->even, filters = m->turned / 4;
     int16_t *folded = (int16_t *)(layer + LANES * width), *sums = folded + 4 * LANES * FOLDED;
-    int16_t *active = sums + LANES * EVEN_ROOM;
+    int16_t *active = sums + LANES * N_EVEN;
     int32_t sum[4][LANES * UNITS];
     float worth[LANES];
     for (int l = 0; l < LANES; l++) {
-        int16_t *out = folded + 4 * l * FOLDED, *rings = sums + l * EVEN_ROOM;
+        int16_t *out = folded + 4 * l * FOLDED, *rings = sums + l * N_EVEN;
         for (int parity = 0; parity < 4; parity++) seen[parity][l] = out + parity * FOLDED;
         even[l] = rings;
         hidden[l] = active + (int64_t)l * width;
@@ -427,9 +423,9 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
                                   m->turned_bias + f, here, layer + l * width + 4 * f);
     }
     for (int u = 0; u < m->even; u += UNITS) {
-        NAME(add_pairs)(even, EVEN_PAIRS, m->even_weights + 2 * u, 2 * m->even, sum[0]);
+        NAME(add_pairs)(even, N_EVEN / 2, m->even_weights + 2 * u, 2 * m->even, sum[0]);
         for (int l = 0; l < LANES; l++)
-            NAME(activate)(sum[0] + l * UNITS, m->even_step + u, m->even_bias + u,
+            NAME(activate)(sum[0] + l * UNITS, m->even_step + u, m->even_bias + u, UNITS,
                            layer + l * width + m->turned + u);
     }
     for (int l = 0; l < LANES; l++)
@@ -519,13 +515,16 @@ TARGET static float NAME(limited)(float logit)
     return logit < -LOGIT_RANGE ? -LOGIT_RANGE : (logit > LOGIT_RANGE ? LOGIT_RANGE : logit);
 }
 
+TARGET static float NAME(without_hit)(float seen, float logit)
+{
+    return logit > -LOGIT_RANGE ? seen / (1.0f + expf(logit)) : seen;
+}
+
 /* What a refinement sees beside the image: the logits before, and the scene without its hits. */
 TARGET static void NAME(refine_inputs)(const float *seen, float *logit, float *rest, int64_t n)
 {
     for (int64_t j = 0; j < n; j++) logit[j] = NAME(limited)(logit[j]);
-    memcpy(rest, seen, n * sizeof(float));
-    for (int64_t j = 0; j < n; j++)
-        if (logit[j] > -LOGIT_RANGE) rest[j] = seen[j] / (1.0f + expf(logit[j]));
+    for (int64_t j = 0; j < n; j++) rest[j] = NAME(without_hit)(seen[j], logit[j]);
 }
 
 /* The same where only the places found have been judged since. */
@@ -533,9 +532,8 @@ TARGET static void NAME(renew_inputs)(work_t *w, int64_t n)
 {
     for (int64_t l = 0; l < n; l++) {
         int32_t at = w->found[l];
-        float seen = w->planes.compressed[at], logit = NAME(limited)(w->last[at]);
-        w->near[at] = logit;
-        w->rest[at] = logit > -LOGIT_RANGE ? seen / (1.0f + expf(logit)) : seen;
+        w->near[at] = NAME(limited)(w->last[at]);
+        w->rest[at] = NAME(without_hit)(w->planes.compressed[at], w->near[at]);
     }
 }
 
