@@ -16,6 +16,7 @@ from . import _kernels
 from .sampling import CONDITIONS, measure_scene, tiles
 from .stars import judge_stars
 from .threads import default_threads, run_tasks
+from .weights import LargeNetwork
 
 __all__ = [
     "Judge",
@@ -35,9 +36,6 @@ DOUBTFUL_LATER = 0.01  # beside what a look found there is more to find, and few
 _CHUNK = 256
 _COLUMNS = 512  # of the pixels that a thread judges at once
 _NEARLY_ONE = np.float32(1 - 2**-23)
-_NEAR, _INNER = 15, 7  # pixels along a side of the large network's windows
-_CONTEXT = np.flatnonzero(np.pad(np.zeros((3, 3)), 2, constant_values=1))
-_MOST_WEIGHT, _MOST_SUM = 32767, 2.1e9
 _ABOVE_SEA = re.compile(r"\d+ m$")  # "La Silla, 2400 m"
 
 
@@ -94,33 +92,17 @@ class Judge:
         return _kernels.Trees(**found, inputs=inputs) if found else None
 
     @functools.cached_property
-    def _units(self):
-        """Filters with mirrored copies, shape ``(n, 4)``, and units that see sums over rings."""
-        weights = self.arrays["weights1"][: _kernels.INPUTS]
-        spread = abs(weights - _ring_means(weights)[_rings()]).max(axis=0)
-        even = spread <= 1e-5 * abs(weights).max(axis=0)
-        return _mirrored(weights, np.flatnonzero(~even)), np.flatnonzero(even)
-
-    @functools.cached_property
-    def _turned(self):
-        """The filters' copies in the order in which the kernels have them."""
-        filters, few = self._units[0], _kernels.FEW_UNITS
-        blocks = [filters[k : k + few].T.ravel() for k in range(0, len(filters), few)]
-        return np.concatenate([np.empty(0, int), *blocks])
+    def large(self):
+        """The weights of the large network as the kernels have them."""
+        return LargeNetwork.pack(self.arrays)
 
     @functools.cached_property
     def _weights(self):
         """The weights in the kernels' layout; they are the same for every image."""
-        a, refine, (filters, even) = self.arrays, self._refine, self._units
-        weights = a["weights1"][:-CONDITIONS]
-        folded = _padded(_folded(weights[:, filters[:, 0]] / _steps()[:, None]), _kernels.FEW_UNITS)
-        rings = _padded(_for_copies(_ring_means(weights[:, even])))
+        a, refine = self.arrays, self._refine
         return {
             "first": np.ascontiguousarray(a["first_weights1"][:-CONDITIONS]),
             "first_out": _last_layer(a["first_weights2"], a["first_bias2"]),
-            "turned": _in_pairs(folded, 4 * _kernels.LARGEST_INPUT),
-            "even": _in_pairs(rings, 8 * _kernels.LARGEST_INPUT),
-            "second": _second_layer(a["weights2"][self._turned], _padded(a["weights2"][even].T).T),
             "out": _last_layer(a["weights3"], a["bias3"]),
             "refine": np.array([a[f"{name}weights1"][:-CONDITIONS] for name in refine]),
             "refine_out": np.array(
@@ -136,13 +118,12 @@ class Judge:
         conditions : ndarray
             The image-wide inputs; they are folded into the biases.
         """
-        a, w, (filters, even) = self.arrays, self._weights, self._units
+        a, w = self.arrays, self._weights
 
         def folded(name):
             added = conditions @ a[f"{name}weights1"][-CONDITIONS:]
             return (a[f"{name}bias1"] + added).astype(np.float32)
 
-        bias = folded("")
         screen = self.card["screen"]
         return _kernels.Network(
             screen["floor_snr"],
@@ -151,12 +132,8 @@ class Judge:
             folded("first_"),
             w["first_out"],
             screen["first_cut"],
-            filters.size,
-            *w["turned"],
-            _padded(bias[filters[:, 0]], _kernels.FEW_UNITS),
-            *w["even"],
-            _padded(bias[even]),
-            *w["second"],
+            *self.large.first_layer(folded("")),
+            *self.large.second,
             a["bias2"],
             w["out"],
             w["refine"],
@@ -170,150 +147,6 @@ class Judge:
 def _last_layer(weights, bias):
     """Weights of the only output, and its bias."""
     return np.append(weights[:, 0], bias).astype(np.float32)
-
-
-@functools.cache
-def _rings():
-    """For each input of the large network, the ring of inputs that turns and reflections swap."""
-
-    def numbers(half):
-        y, x = abs(np.mgrid[-half : half + 1, -half : half + 1])
-        far, near = np.maximum(x, y), np.minimum(x, y)
-        return far, far * (far + 1) // 2 + near
-
-    window, ratio, (far, context) = numbers(7)[1], numbers(3)[1], numbers(3)
-    parts = [window.ravel(), ratio.ravel(), np.zeros(1, int), context[far > 1] - 3]
-    starts = np.cumsum([0] + [part.max() + 1 for part in parts[:-1]])
-    return np.concatenate([part + start for part, start in zip(parts, starts, strict=True)])
-
-
-def _ring_means(weights):
-    """Mean weight of each ring, shape ``(INPUTS_EVEN, units)``."""
-    rings = _rings()
-    total = np.zeros((_kernels.INPUTS_EVEN, weights.shape[1]))
-    np.add.at(total, rings, weights.astype(float))
-    return (total / np.bincount(rings)[:, None]).astype(np.float32)
-
-
-def _steps():
-    """How many steps make up one unit of each input of the large network."""
-    steps = np.full(_kernels.INPUTS, _kernels.STEPS_NEAR)
-    steps[_NEAR**2 : _NEAR**2 + _INNER**2] = _kernels.STEPS_RATIO
-    return steps
-
-
-def _windows(weights):
-    """The square windows of the inputs, shape ``(side, side, units)``, and what is of the pixel."""
-    near, ratio, centre, far = np.split(weights, np.cumsum([_NEAR**2, _INNER**2, 1]))
-    context = np.zeros((_INNER**2, weights.shape[1]))  # with the boxes in the middle
-    context[_CONTEXT] = far
-    sides = (_NEAR, near), (_INNER, ratio), (_INNER, context)
-    return [part.reshape(side, side, -1) for side, part in sides], centre
-
-
-def _mirrored(weights, units):
-    """Group units by filters: each with its copies mirrored left and right, up and down, and both.
-
-    Raises
-    ------
-    ValueError
-        If one of the copies is missing: training makes all of them.
-    """
-
-    def flat(change):
-        windows, centre = _windows(weights[:, units])
-        return np.concatenate([*(change(w).reshape(-1, len(units)) for w in windows), centre]).T
-
-    there = flat(lambda w: w)
-    copies = [flat(lambda w, y=y, x=x: w[::y, ::x]) for y, x in ((1, -1), (-1, 1), (-1, -1))]
-    left, filters = list(range(len(units))), []
-    while left:
-        group = [left.pop(0)]
-        for copy in copies:
-            far = [abs(there[k] - copy[group[0]]).max() for k in left]
-            if not far or min(far) > 1e-4 * abs(there[group[0]]).max():
-                raise ValueError("a unit of the large network has no mirrored copy")
-            group.append(left.pop(int(np.argmin(far))))
-        filters.append(units[group])
-    return np.array(filters, dtype=int).reshape(-1, 4)
-
-
-def _folded(weights):
-    """Weights for sums over four mirrored pixels, of each parity; see ``fold`` of the kernels."""
-    windows, centre = _windows(weights)
-
-    def quarter(window, rows, columns):
-        half = len(window) // 2
-        folded = (window[half:] + rows * window[half::-1]) / 2
-        folded = (folded[:, half:] + columns * folded[:, half::-1]) / 2
-        folded[0] /= 2  # these pixels are their own mirror images
-        folded[:, 0] /= 2
-        return folded
-
-    parts = []
-    for rows, columns in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        near, ratio, context = (quarter(window, rows, columns) for window in windows)
-        small = np.concatenate([ratio, context], axis=1)
-        parts += [q.reshape(-1, weights.shape[1]) for q in (near, small)]
-        parts += [centre / 4 if rows == columns == 1 else 0 * centre, 0 * centre]
-    return np.concatenate(parts)
-
-
-def _for_copies(means):
-    """Weights of each ring for the sums over eight copies of its pixels, per step."""
-    first, counts = np.unique(_rings(), return_index=True, return_counts=True)[1:]
-    return means * (counts / _steps()[first] / 8)[:, None]
-
-
-def _worth(weights, largest):
-    """What one step of each unit's weights is worth.
-
-    They are as large as 16 bits allow, and as 32 do for a unit's sum, whatever the inputs are.
-    """
-    size = abs(weights)
-    worth = np.maximum(size.max(axis=0) / _MOST_WEIGHT, largest * size.sum(axis=0) / _MOST_SUM)
-    return np.where(worth > 0, worth, 1.0)
-
-
-def _whole(weights, worth):
-    """Whole numbers in pairs of inputs, ``[pair][unit][2]``."""
-    whole = np.rint(weights / worth).astype(np.int16)
-    return np.ascontiguousarray(whole.reshape(-1, 2, whole.shape[1]).transpose(0, 2, 1))
-
-
-def _in_pairs(weights, largest):
-    """Whole numbers, and what one is worth in each unit."""
-    worth = _worth(weights, largest)
-    return _whole(weights, worth), worth.astype(np.float32)
-
-
-def _second_layer(turned, even):
-    """Weights of turned and of even units; which sum of the latter each unit takes; their worth.
-
-    The copies of a unit of the second layer see all even units with the same weights.
-    """
-    shared, which = np.unique(even, axis=1, return_inverse=True)
-    which = which.reshape(-1)
-    if shared.shape[1] > _kernels.FEW_UNITS:
-        raise ValueError(f"{shared.shape[1]} units of the second layer differ in even weights")
-    worth = _worth(np.concatenate([turned, even]), _kernels.LARGEST_HIDDEN)
-    common = np.zeros(shared.shape[1])
-    np.maximum.at(common, which, worth)
-    worth = common[which]
-    few = _padded(_whole(shared, common).transpose(0, 2, 1), _kernels.FEW_UNITS)
-    return (
-        _whole(turned, worth),
-        np.ascontiguousarray(few.transpose(0, 2, 1)),
-        which.astype(np.uint8),
-        worth.astype(np.float32),
-    )
-
-
-def _padded(array, step=_kernels.HIDDEN_STEP):
-    """Fill up the last axis with zeros to what the kernels handle at once."""
-    missing = -array.shape[-1] % step
-    filled = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
-    return np.ascontiguousarray(filled)
 
 
 @functools.lru_cache(maxsize=16)

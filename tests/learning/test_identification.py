@@ -118,8 +118,8 @@ def test_a_model_starts_only_from_one_of_its_widths(trained, tmp_path):
 
 
 def test_symmetric_units_are_found_by_their_weights(trained):
-    filters, even = load_judge(trained[0])._units
-    assert (filters.size, len(even)) == SMALL.hidden
+    large = load_judge(trained[0]).large
+    assert (large.filters.size, len(large.even)) == SMALL.hidden
 
 
 def test_the_last_rounds_are_averaged(tmp_path):
