@@ -34,8 +34,8 @@ from crismis.learning.evaluation import (
 )
 
 RATES = (1e-4, 1e-3, 5e-3)
-FIT_STARS = "crismis, fit_stars=True"
-OWN = ("crismis", FIT_STARS)
+PLAIN = "crismis, fit_stars=False"
+OWN = ("crismis", PLAIN)
 GOALS = {"STIS spectra": 0.93, "galaxies": 0.998, "mixed": 0.998, "stars": 0.99}
 GROUPS = (
     "STIS spectra",
@@ -130,7 +130,7 @@ def measure(frames, options):
     methods = {}
     if not options.no_crismis:
         methods = {"crismis": _crismis(options.model)}
-        methods[FIT_STARS] = _crismis(options.model, fit_stars=True)
+        methods[PLAIN] = _crismis(options.model, fit_stars=False)
     methods |= {} if options.no_peers else peers.scorers(options.all_peers)
     for frame in frames:
         if not fnmatch.fnmatch(frame.name, options.frames):

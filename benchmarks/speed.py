@@ -47,7 +47,7 @@ def contestants(ccd, model=None, facts=FIELD_FACTS):
         "astroscrappy.detect_cosmics, defaults": lambda: astroscrappy.detect_cosmics(ccd.data),
         "crismis, repair=False": lambda: learned(False),
         "crismis, repair=True": lambda: learned(True),
-        "crismis, repair=False, fit_stars=True": lambda: learned(False, fit_stars=True),
+        "crismis, repair=False, fit_stars=False": lambda: learned(False, fit_stars=False),
     }
 
 

@@ -49,7 +49,7 @@ def methods(options):
     if not options.no_crismis:
         found["crismis"] = lambda frame: _learned(frame, options.model)
         if options.model is None:
-            found[accuracy.FIT_STARS] = lambda frame: _learned(frame, None, fit_stars=True)
+            found[accuracy.PLAIN] = lambda frame: _learned(frame, None, fit_stars=False)
     if not options.no_peers:
         found["L.A.Cosmic"] = _lacosmic
         if "deepCR ACS-WFC" in peers.scorers():

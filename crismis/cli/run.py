@@ -24,9 +24,9 @@ def run(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file for identification.")] = None,
     fit_stars: Annotated[
-        bool,
-        typer.Option("--fit-stars", help="Fit stars, to find more hits on them (learned)."),
-    ] = False,
+        bool | None,
+        typer.Option(help="Fit stars, to find more hits on them (learned; done by default)."),
+    ] = None,
     detector: Annotated[
         str | None, typer.Option(help="Name of the detector; by default from the header.")
     ] = None,
@@ -65,7 +65,7 @@ def run(
     options = {
         "threshold": threshold,
         "model": model,
-        "fit_stars": fit_stars or None,
+        "fit_stars": fit_stars,
         "detector": detector,
     }
     talk = not quiet and not as_json

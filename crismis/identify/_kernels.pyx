@@ -13,9 +13,9 @@ __all__ = [
     "Trees",
     "best_target",
     "box_statistics",
+    "corrected_psf",
     "doubtful",
     "fit_stars",
-    "psf_equations",
     "star_inputs",
     "star_models",
     "subtract_neighbours",
@@ -39,15 +39,15 @@ cdef extern from "measure.h" nogil:
         float sigma_electrons
 
     ctypedef struct node_t:
-        int32_t feature
+        int32_t input
         float value
-        int32_t left, right
+        int32_t right
 
     ctypedef struct trees_t:
         int64_t n
         const node_t *nodes
-        const int32_t *roots
-        const int32_t *depths
+        const int64_t *ends
+        const float *leaves
         float start
 
     ctypedef struct model_t:
@@ -86,9 +86,9 @@ cdef extern from "measure.h" nogil:
         int64_t width, height, border
 
     int best_target_c "best_target"()
-    int TOGETHER
+    int TOGETHER, MAX_LEAVES "MOST_LEAVES"
     int later_judgements(const model_t *)
-    void sum_trees(const trees_t *, const float *, int64_t, int, float *)
+    void sum_rows(const trees_t *, const float *, int64_t, int64_t, float *, float *, int)
     int allocate_planes(planes_t *, int64_t, int64_t, int64_t)
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int, int, int64_t, int64_t, int64_t, int64_t,
@@ -103,7 +103,7 @@ cdef extern from "measure.h" nogil:
                         int64_t, float *, int64_t *)
 
 cdef extern from "stars.h" nogil:
-    int STAR_HALF, STAR_SIDE, STAR_REACH, STAR_WINDOW, PSF_SIDE, PSF_CENTRE, PSF_BAND
+    int STAR_HALF, STAR_SIDE, STAR_REACH, STAR_WINDOW, PSF_SIDE, PSF_SPLINES, PSF_CENTRE, PSF_BAND
     int STAR_INPUTS_C "STAR_INPUTS"
 
     ctypedef struct star_t:
@@ -114,9 +114,11 @@ cdef extern from "stars.h" nogil:
     void star_stamp(const image_t *, const float *, int64_t, float *, float *)
     double star_variance(double, double, double)
     void star_model(const double *, const star_t *, float *)
+    double star_at(const double *, const star_t *, int64_t, int64_t)
     void fit_star(const double *, const float *, const float *, double, double, int, star_t *)
     void add_star(const double *, const float *, const float *, double, double, const star_t *,
                   double *, double *)
+    void solve_band(double *, double *)
 
 REACH = HALO
 STEPS_NEAR, STEPS_RATIO = NEAR_STEPS, RATIO_STEPS
@@ -135,6 +137,7 @@ KNOTS = N_TABLE
 SCREENED_OUT = NOTHING
 HIT_FROM = HIT
 TREES_FROM = UNLIKELY
+MOST_LEAVES = MAX_LEAVES
 LOOK_REACH = REACH_OF_LOOK
 LOOK_CELL = CELL
 
@@ -198,9 +201,10 @@ def subtract_neighbours(float[:, :, ::1] stamps, const float[:, :, ::1] models,
                     stamps[own, y, x] -= models[other, y + dy, x + dx]
 
 
-def star_inputs(const float[:, :, ::1] stamps, const float[:, :, ::1] models,
-                const star_t[::1] stars, double sigma_electrons, double error,
-                const float[:, ::1] probability, const int64_t[:, ::1] pixels):
+def star_inputs(const double[:, ::1] psf, const float[:, :, ::1] stamps,
+                const float[:, :, ::1] models, const star_t[::1] stars, const star_t[::1] whole,
+                double sigma_electrons, double error, const float[:, ::1] probability,
+                const int64_t[:, ::1] pixels):
     """What is seen of pixels on stars, in rows of `STAR_INPUTS` numbers.
 
     Each of the ``pixels`` is a number of a star, and row and column in its stamp and in the image.
@@ -208,8 +212,9 @@ def star_inputs(const float[:, :, ::1] stamps, const float[:, :, ::1] models,
     cdef int64_t k, star, i, j, row, column, dy, dx, y, x
     cdef int64_t last_row = probability.shape[0] - 1, last_column = probability.shape[1] - 1
     cdef float model, greatest
-    cdef double far_y, far_x
+    cdef double far_y, far_x, all_star
     cdef float *out
+    cdef double sharpness = star_models(psf, np.array([(1, 0, 0, 0)], STAR))[0, STAR_HALF, STAR_HALF]
     inputs = np.empty((len(pixels), STAR_INPUTS_C), dtype=np.float32)
     cdef float[:, ::1] view = inputs
     with nogil:
@@ -237,23 +242,45 @@ def star_inputs(const float[:, :, ::1] stamps, const float[:, :, ::1] models,
             out[2] = greatest
             out[3] = sqrt(far_y * far_y + far_x * far_x)
             out[4] = stars[star].chi
+            out[5] = stars[star].flux * sharpness
+            out[6] = sharpness
+            out[7] = error
+            out[8] = sigma_electrons
+            all_star = star_at(&psf[0, 0], &whole[star], i, j)
+            out[9] = (stamps[star, i, j] - all_star) / sqrt(
+                star_variance(all_star, sigma_electrons, error))
+            out[10] = whole[star].chi
+            out[11] = whole[star].flux / stars[star].flux
     return inputs
 
 
-def psf_equations(const double[:, ::1] psf, const float[:, :, ::1] stamps,
+def corrected_psf(const double[:, ::1] psf, const float[:, :, ::1] stamps,
                   const float[:, :, ::1] weights, double sigma_electrons, double error,
-                  const star_t[::1] stars):
-    """Normal equations for a correction of the splines' coefficients: lower band, right side."""
-    cdef int64_t i
-    band = np.zeros((PSF_BAND + 1, PSF_SIDE * PSF_SIDE))
-    right = np.zeros(PSF_SIDE * PSF_SIDE)
+                  const star_t[::1] stars, const double[:, ::1] roughness, double smooth):
+    """The splines' coefficients that suit the stars better, by least squares.
+
+    ``roughness`` is the lower band of a matrix, a row for each spline, of which ``smooth`` times the
+    median of what the stars say of one spline is added to the normal equations.
+    """
+    cdef int64_t i, k
+    band = np.zeros((PSF_SPLINES, PSF_BAND + 1))
+    right = np.zeros(PSF_SPLINES)
     cdef double[:, ::1] band_view = band
     cdef double[::1] right_view = right
     with nogil:
         for i in range(stars.shape[0]):
             add_star(&psf[0, 0], &stamps[i, 0, 0], &weights[i, 0, 0], sigma_electrons, error,
                      &stars[i], &band_view[0, 0], &right_view[0])
-    return band, right
+    own = band[:, 0]
+    if not own.any():
+        return np.array(psf)
+    cdef double share = smooth * np.median(own[own > 0])
+    with nogil:
+        for i in range(roughness.shape[0]):
+            for k in range(roughness.shape[1]):
+                band_view[i, k] += share * roughness[i, k]
+        solve_band(&band_view[0, 0], &right_view[0])
+    return psf + right.reshape(np.shape(psf))
 
 
 def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float least):
@@ -340,7 +367,8 @@ cdef class Image:
         return n
 
     def stamps(self, const float[:, ::1] probability, const int64_t[::1] places):
-        """S/N around each place, and how far each pixel can be trusted to hold no hit."""
+        """S/N around each place, and how far each pixel can be trusted to hold no hit, from 0 to 1;
+        below 0 where it is bad or there is none."""
         cdef int64_t i
         out = np.empty((2, len(places), STAR_SIDE, STAR_SIDE), dtype=np.float32)
         cdef float[:, :, :, ::1] view = out
@@ -398,7 +426,8 @@ cdef class Image:
 cdef class Trees:
     """Boosted trees in the kernels' layout, from what `crismis.learning.trees` makes of them.
 
-    Every child must lie behind its parent, so that no path has an end that is none.
+    Every child must lie behind its parent, so that no path has an end that is none. A tree has at
+    most `MOST_LEAVES` leaves.
     """
 
     cdef trees_t c
@@ -408,8 +437,8 @@ cdef class Trees:
     def __init__(self, const int16_t[::1] feature, const float[::1] threshold,
                  const int32_t[::1] left, const int32_t[::1] right, const int32_t[::1] roots,
                  const float[:, ::1] leaves, const float[::1] start, int64_t inputs=N_REFINE):
-        cdef int64_t n = feature.shape[0], i
-        if not n or not roots.shape[0]:
+        cdef int64_t n = feature.shape[0], i, nodes = 0, trees = roots.shape[0], first, last
+        if not n or not trees:
             raise ValueError("there are no trees")
         wanted = [
             ("threshold", threshold, (n,)),
@@ -421,42 +450,61 @@ cdef class Trees:
         for name, array, shape in wanted:
             if np.shape(array) != shape:
                 raise ValueError(f"{name} has shape {np.shape(array)}, the trees need {shape}")
-        fields = [("feature", "i4"), ("value", "f4"), ("left", "i4"), ("right", "i4")]
-        nodes, depth = np.empty(n, dtype=fields), np.zeros(n, dtype=np.int32)
-        depths = np.empty(roots.shape[0], dtype=np.int32)
-        cdef node_t[::1] node = nodes
-        cdef int32_t[::1] below = depth, deep = depths
+        cdef int64_t[::1] below = np.zeros(n, dtype=np.int64)  # how many leaves a node leads to
         for i in range(n - 1, -1, -1):
             if right[i] < 0:
                 if not 0 <= left[i] < leaves.shape[0]:
                     raise ValueError(f"node {i} of the trees names leaf {left[i]}, which is none")
-                node[i] = node_t(0, leaves[left[i], 0], i, i)
+                below[i] = 1
             elif not 0 <= feature[i] < inputs:
                 raise ValueError(f"node {i} of the trees looks at input {feature[i]}, which is none")
             elif not (i < left[i] < n and i < right[i] < n):
                 raise ValueError(f"the children of node {i} of the trees do not lie behind it")
             else:
-                node[i] = node_t(feature[i], threshold[i], left[i], right[i])
-                below[i] = 1 + max(below[left[i]], below[right[i]])
-        for i in range(roots.shape[0]):
+                below[i] = min(below[left[i]] + below[right[i]], MAX_LEAVES + 1)
+        for i in range(trees):
             if not 0 <= roots[i] < n:
                 raise ValueError(f"tree {i} begins at node {roots[i]}, which is none")
-            deep[i] = below[roots[i]]
-        self.keep = (nodes, roots, depths)
-        self.c = trees_t(roots.shape[0], &node[0], &roots[0], &deep[0], start[1])
+            if below[roots[i]] > MAX_LEAVES:
+                raise ValueError(f"tree {i} has more than {MAX_LEAVES} leaves")
+            nodes += below[roots[i]] - 1
+        fields = [("input", "i4"), ("value", "f4"), ("right", "i4")]
+        kept, ends = np.empty(nodes + 1, dtype=fields), np.empty(trees, dtype=np.int64)
+        values = np.zeros((trees, MAX_LEAVES), dtype=np.float32)
+        cdef node_t[::1] node = kept
+        cdef int64_t[::1] end = ends
+        cdef float[:, ::1] value = values
+        cdef list ways
+        nodes = 0
+        for tree in range(trees):
+            ways = [(roots[tree], 0)]
+            while ways:
+                i, first = ways.pop()
+                if right[i] < 0:
+                    value[tree, first] = leaves[left[i], 0]
+                    continue
+                last = first + below[left[i]]
+                node[nodes] = node_t(feature[i], threshold[i],
+                                     <int32_t>~((1 << last) - (1 << first)))
+                nodes += 1
+                ways += [(left[i], first), (right[i], last)]
+            end[tree] = nodes
+        self.keep = (kept, ends, values)
+        self.c = trees_t(trees, &node[0], &end[0], &value[0, 0], start[1])
         self.inputs = inputs
 
-    def logits(self, const float[:, ::1] inputs):
+    def logits(self, const float[:, ::1] inputs, target=None):
         """Return the sum of the trees for each row of inputs."""
-        cdef int64_t i = 0, n = inputs.shape[0]
+        cdef int64_t n = inputs.shape[0]
+        cdef int chosen = best_target_c() if target is None else target
         if inputs.shape[1] != self.inputs:
             raise ValueError(f"the trees need {self.inputs} inputs, got {inputs.shape[1]}")
         out = np.empty(n, dtype=np.float32)
         cdef float[::1] view = out
-        with nogil:
-            while i < n:
-                sum_trees(&self.c, &inputs[i, 0], self.inputs, min(n - i, TOGETHER), &view[i])
-                i += TOGETHER
+        cdef float[::1] memory = np.empty(self.inputs * TOGETHER, dtype=np.float32)
+        if n:
+            with nogil:
+                sum_rows(&self.c, &inputs[0, 0], self.inputs, n, &memory[0], &view[0], chosen)
         return out
 
 

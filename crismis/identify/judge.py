@@ -243,7 +243,7 @@ def choose_model(frame, scene):
 
 
 def hit_probability(
-    frame, *, model=None, psf_fwhm=None, fit_stars=False, hit_fraction=None, n_threads=None
+    frame, *, model=None, psf_fwhm=None, fit_stars=True, hit_fraction=None, n_threads=None
 ):
     """Probability of every pixel to hold charge of a particle.
 
@@ -297,11 +297,6 @@ def hit_probability(
     )
     chosen = choose_model(frame, scene) if model is None else model
     judge = chosen if isinstance(chosen, Judge) else load_judge(chosen)
-    if fit_stars and judge.star_trees is None and model is not None:
-        raise ValueError(
-            f"fit_stars=True needs a model that has learned of stars, such as 'space'; "
-            f"{judge.card.get('name')!r} has not"
-        )
     frame.model = judge.card
     out = judge_scene(scene, judge, judge.refinements, n_threads)
     look_again(scene, judge, out, n_threads)

@@ -36,7 +36,7 @@ def cosmicray_learned(
     saturation=None,
     exposure_time=None,
     psf_fwhm=None,
-    fit_stars=False,
+    fit_stars=True,
     hit_fraction=None,
     gain_apply=False,
     n_threads=None,
@@ -88,9 +88,9 @@ def cosmicray_learned(
         Width of stars in pixels; by default the image tells.
     fit_stars : bool, optional
         Measure the image's own point-spread function, fit its stars, and judge what lies on them by
-        what they leave. It finds more hits on stars where these have one shape all over the
-        image, takes longer, and changes nothing elsewhere; nor where the image chooses another
-        model than that for space, which alone has learned of stars.
+        what they leave, which finds more hits on stars. It changes nothing where stars do not have
+        one shape all over the image, nor with a model that has not learned of stars; of those
+        shipped that for space has.
     hit_fraction : float, optional
         Expected fraction of hit pixels, to which the probabilities are then re-weighted.
     gain_apply : bool, optional

@@ -5,7 +5,6 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
@@ -29,8 +28,8 @@ LEAST = 3e-4
 
 _HALF = _kernels.STAMP_HALF
 _BRIGHT = 15.0  # S/N of the peaks that tell the point-spread function
-_ENOUGH = 8  # of these
-_MOST = 150
+_ENOUGH, _SOME, _MOST = 8, 24, 150  # of these
+_TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
 _LARGEST_ERROR = 0.05
@@ -54,8 +53,11 @@ class StarField:
     stars : ndarray
         Structured: ``flux`` (in units of the sky's noise), ``dy`` and ``dx`` from the centre to
         where the point-spread function has its own, and ``chi``, reduced chi square of the core.
+    whole : ndarray
+        The same, fitted to all pixels as if none of them could be a hit.
     stamps, weights : ndarray
-        S/N around each centre without the other stars, and which pixels may hold hits.
+        S/N around each centre without the other stars, and how far each pixel can be trusted to
+        hold no hit, below 0 where there is none.
     models : ndarray
         What each star gives to its stamp.
     sigma_electrons : float
@@ -80,6 +82,7 @@ class StarField:
     error: float
     centres: np.ndarray
     stars: np.ndarray
+    whole: np.ndarray
     stamps: np.ndarray
     weights: np.ndarray
     models: np.ndarray
@@ -127,63 +130,116 @@ def fit_stars_of(image, probability, n_threads=1):
     chosen = _tell_tale(image, probability, places, snr)
     if chosen is None:
         return None
-    places = places[_of_interest(probability, places, chosen)]
     centres = np.stack(np.divmod(places, probability.shape[1]), 1)
-    clear = np.isin(places, chosen)
-    stamps, weights = image.stamps(probability, places)
-    pairs = _neighbours(centres)
-    sigma = image.sigma_electrons
-
-    def fitted(psf, error, steps, cleaned, stars):
-        def one(first):
-            part = np.s_[first : first + _CHUNK]
-            _kernels.fit_stars(psf, cleaned[part], weights[part], sigma, error, steps, stars[part])
-
-        run_tasks(one, range(0, len(stars), _CHUNK), n_threads)
-
-    psf = _first_guess(stamps[clear], weights[clear], sigma)
-    stars = _unfitted(stamps, psf)
-    cleaned, error = stamps, 0.03
-    for last in (False, False, True):
-        fitted(psf, error, 3 if last else 6, cleaned, stars)
-        psf, error = _corrected(psf, error, cleaned[clear], weights[clear], sigma, stars[clear])
-        fitted(psf, error, 3, cleaned, stars)
-        models = _kernels.star_models(psf, stars)
-        cleaned = stamps.copy()
-        _kernels.subtract_neighbours(cleaned, models, centres, pairs)
-    if error > _LARGEST_ERROR or np.median(stars["chi"][clear]) > _LARGEST_CHI:
+    telling = np.isin(places, chosen)
+    near = _with_neighbours(centres, telling)
+    shape = _Group(image, probability, places[near]).common_shape(telling[near], n_threads)
+    if shape is None:
         return None
-    return StarField(psf, error, centres, stars, cleaned, weights, models, sigma)
+    wanted = _with_neighbours(centres, telling | _suspect(probability, places))
+    group = _Group(image, probability, places[wanted])
+    group.begin(shape[0])
+    for steps in (6, 3, 3):
+        group.fit(*shape, steps, n_threads)
+        group.subtract_neighbours(shape[0])
+    return StarField(
+        *shape,
+        group.centres,
+        group.stars,
+        group.fit_whole(*shape, n_threads),
+        group.cleaned,
+        group.weights,
+        group.models,
+        image.sigma_electrons,
+    )
+
+
+class _Group:
+    """Stars that are fitted together: each without what its neighbours give."""
+
+    def __init__(self, image, probability, places):
+        self.centres = np.stack(np.divmod(places, probability.shape[1]), 1)
+        self.stamps, self.weights = image.stamps(probability, places)
+        self.cleaned = self.stamps
+        self.sigma = image.sigma_electrons
+        self.pairs = _neighbours(self.centres)
+
+    def begin(self, psf):
+        self.stars = _unfitted(self.stamps, psf)
+
+    def fit(self, psf, error, steps, n_threads):
+        self._fit(psf, error, steps, n_threads, self.weights, self.stars)
+
+    def fit_whole(self, psf, error, n_threads):
+        """The same for all pixels: what is a star is still one when nothing in it is doubted."""
+        stars = self.stars.copy()
+        weights = (self.weights >= 0).astype(np.float32)
+        self._fit(psf, error, 6, n_threads, weights, stars)
+        return stars
+
+    def _fit(self, psf, error, steps, n_threads, weights, stars):
+        def some(first):
+            part = np.s_[first : first + _CHUNK]
+            seen = self.cleaned[part], weights[part], self.sigma
+            _kernels.fit_stars(psf, *seen, error, steps, stars[part])
+
+        run_tasks(some, range(0, len(stars), _CHUNK), n_threads)
+
+    def subtract_neighbours(self, psf):
+        self.models = _kernels.star_models(psf, self.stars)
+        self.cleaned = self.stamps.copy()
+        _kernels.subtract_neighbours(self.cleaned, self.models, self.centres, self.pairs)
+
+    def common_shape(self, clear, n_threads):
+        """The point-spread function that the clear ones tell, and its error, if they have one."""
+        psf, error = _first_guess(self.stamps[clear], self.weights[clear], self.sigma), 0.03
+        self.begin(psf)
+        for steps, times in ((6, 1), (6, 1), (3, 2)):
+            self.fit(psf, error, steps, n_threads)
+            own = self.cleaned[clear], self.weights[clear], self.sigma, self.stars[clear]
+            psf, error = _corrected(psf, error, *own, times)
+            self.fit(psf, error, 3, n_threads)
+            self.subtract_neighbours(psf)
+        alike = np.median(self.stars["chi"][clear]) <= _LARGEST_CHI
+        return (psf, error) if alike and error <= _LARGEST_ERROR else None
 
 
 def _tell_tale(image, probability, places, snr):
-    """Bright peaks without hits and brighter neighbours, which tell the point-spread function."""
+    """Bright peaks without hits and brighter neighbours, which tell the point-spread function.
+
+    Where these are few, some that hits touch help, so that hits hardly decide whether there is one.
+    """
     bright = np.flatnonzero(snr > _BRIGHT)
     bright = bright[np.argsort(-snr[bright], kind="stable")][: 4 * _MOST]
     _, weights = image.stamps(probability, places[bright])
     core = np.hypot(*(np.indices(weights.shape[1:]) - _HALF)) <= 2.3
-    clean = np.all(weights[:, core] == 1, axis=1)
+    trust = weights[:, core].mean(axis=1)
     centres = np.stack(np.divmod(places[bright], probability.shape[1]), 1)
     alone = np.ones(len(bright), bool)
     pairs = _neighbours(centres, 3)
     alone[pairs[pairs[:, 0] > pairs[:, 1], 0]] = False  # the brighter one of two comes first
-    chosen = places[bright[clean & alone][:_MOST]]
-    return chosen if len(chosen) >= _ENOUGH else None
+    best = bright[alone & (trust == 1)][:_MOST]
+    if len(best) < _SOME:
+        touched = bright[alone & (trust > _TRUST) & (trust < 1)]
+        best = np.concatenate([best, touched[: _SOME - len(best)]])
+    return places[best] if len(best) >= _ENOUGH else None
 
 
-def _of_interest(probability, places, chosen):
-    """Stars with doubtful pixels, those beside them, and those that tell the shape."""
+def _suspect(probability, places):
+    """Stars with doubtful pixels."""
     rows, columns = probability.shape
     near = np.arange(-REACH, REACH + 1)
     y, x = np.divmod(places, columns)
     window = np.clip(y[:, None] + near, 0, rows - 1)[:, :, None] * columns
     window = window + np.clip(x[:, None] + near, 0, columns - 1)[:, None]
-    suspect = probability.reshape(-1)[window].max(axis=(1, 2)) > SUSPECT
-    pairs = _neighbours(np.stack([y, x], 1))
-    wanted = suspect | np.isin(places, chosen)
-    beside = np.zeros_like(wanted)
-    beside[pairs[wanted[pairs[:, 0]], 1]] = True
-    return wanted | beside
+    return probability.reshape(-1)[window].max(axis=(1, 2)) > SUSPECT
+
+
+def _with_neighbours(centres, wanted):
+    """Which stars are wanted, or beside one that is."""
+    reach = 2 * _HALF + 0.5
+    near, _ = cKDTree(centres[wanted]).query(centres, p=np.inf, distance_upper_bound=reach)
+    return np.isfinite(near)
 
 
 def _neighbours(centres, reach=2 * _HALF):
@@ -216,15 +272,13 @@ def _unfitted(stamps, psf):
     return stars
 
 
-def _corrected(psf, error, stamps, weights, sigma, stars):
+def _corrected(psf, error, stamps, weights, sigma, stars, times):
     """The point-spread function that suits the stars better, and its relative error."""
     kept = stars["chi"] < max(4.0, np.percentile(stars["chi"], 80))
     stamps, weights, stars = stamps[kept], weights[kept], stars[kept].copy()
-    for _ in range(2):
-        band, right = _kernels.psf_equations(psf, stamps, weights, sigma, error, stars)
-        roughness = _roughness()
-        band[: len(roughness)] += _SMOOTH * np.median(band[0][band[0] > 0]) * roughness
-        psf = psf + linalg.solveh_banded(band, right, lower=True).reshape(psf.shape)
+    for _ in range(times):
+        seen = stamps, weights, sigma, error, stars
+        psf = _kernels.corrected_psf(psf, *seen, _roughness(), _SMOOTH)
         _kernels.fit_stars(psf, stamps, weights, sigma, error, 3, stars)
     models = _kernels.star_models(psf, stars)
     core = np.hypot(*(np.indices(models.shape[1:]) - _HALF)) <= 1.8
@@ -246,10 +300,10 @@ def _roughness():
     second = sparse.diags([1.0, -2.0, 1.0], [-1, 0, 1], shape=(n, n))
     laplacian = sparse.kron(second, sparse.eye(n)) + sparse.kron(sparse.eye(n), second)
     square = (laplacian.T @ laplacian + 1e-3 * sparse.eye(n * n)).tocsr()
-    band = np.zeros((2 * n + 1, n * n))
+    band = np.zeros((n * n, 2 * n + 1))
     for k in range(2 * n + 1):
         diagonal = square.diagonal(-k)
-        band[k, : len(diagonal)] = diagonal
+        band[: len(diagonal), k] = diagonal
     return band
 
 
@@ -268,7 +322,9 @@ def star_inputs(field, probability):
     inputs : ndarray
         float32: residuals in units of their noise, and probabilities, in 5 x 5 pixels; S/N of the
         pixel, what the star gives to it, the most that it gives to a pixel that touches it,
-        distance from the star, and chi square of the star.
+        distance from the star, chi square and peak of the star; share of a star that falls on its
+        central pixel, error of the point-spread function, and noise of the sky in electrons; and
+        if no pixel is doubted, residual of this one, chi square, and by how much the flux changes.
 
     Examples
     --------
@@ -285,6 +341,12 @@ def star_inputs(field, probability):
     >>> len(places) == len(inputs), bool((abs(places // 160 - 9) < 5).all())
     (True, True)
     """
+    places, pixels = _pixels_on_stars(field, probability)
+    return places, _seen(field, probability, pixels)
+
+
+def _pixels_on_stars(field, probability):
+    """Which pixels are judged anew: flat indices; star, and place in its stamp and in the image."""
     rows, columns = probability.shape
     near = np.arange(-REACH, REACH + 1)
     y = field.centres[:, 0, None, None] + near[:, None]
@@ -297,23 +359,25 @@ def star_inputs(field, probability):
     wanted &= np.any(wanted & (judged > SUSPECT), axis=(1, 2))[:, None, None]
     star, dy, dx = np.nonzero(wanted)
     places = flat[star, dy, dx]
-    given = field.models[own][star, dy, dx]
-    order = np.lexsort((star, -given, places))
+    order = np.lexsort((star, -field.models[own][star, dy, dx], places))
     order = order[np.unique(places[order], return_index=True)[1]]
     star, dy, dx, places = star[order], dy[order], dx[order], places[order]
-    pixels = np.stack(
-        [star, dy + _HALF - REACH, dx + _HALF - REACH, places // columns, places % columns], 1
-    )
-    inputs = _kernels.star_inputs(
+    place = (dy + _HALF - REACH, dx + _HALF - REACH, *np.divmod(places, columns))
+    return places, np.stack([star, *place], 1).astype(np.int64)
+
+
+def _seen(field, probability, pixels):
+    return _kernels.star_inputs(
+        field.psf,
         field.stamps,
         field.models,
         field.stars,
+        field.whole,
         field.sigma_electrons,
         field.error,
         probability,
-        pixels.astype(np.int64),
+        pixels,
     )
-    return places, inputs
 
 
 def judge_stars(image, trees, probability, n_threads=1):
@@ -344,8 +408,12 @@ def judge_stars(image, trees, probability, n_threads=1):
     field = fit_stars_of(image, probability, n_threads)
     if field is None:
         return
-    places, inputs = star_inputs(field, probability)
+    places, pixels = _pixels_on_stars(field, probability)
     groups = [np.s_[k : k + _ROWS] for k in range(0, len(places), _ROWS)]
-    logits = run_tasks(lambda group: trees.logits(inputs[group]), groups, n_threads)
+
+    def judged(group):
+        return trees.logits(_seen(field, probability, pixels[group]))
+
+    logits = run_tasks(judged, groups, n_threads)
     for group, value in zip(groups, logits, strict=True):
         probability.reshape(-1)[places[group]] = expit(value)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..identify._kernels import MOST_LEAVES
 from ..identify.judge import Judge
 from .boosting import LabelledPixels, fit_star_trees, fit_trees, tree_logits
 from .calibration import fit_table
@@ -31,6 +32,7 @@ _WORDS = ("description", "data", "limits")
 _SMALL = (24, 24)
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
 _STAR_SEEDS = 40_000_000
+_STARRY = ("stars", "crowded", "binned", "galaxies", "nebula")
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class IdentifyConfig:
     tree_rate : float
         Learning rate of the trees.
     star_trees : int
-        How many boosted trees, with ``tree_leaves`` and ``tree_rate``, judge what lies on stars
-        where a user asks for ``fit_stars=True``; none by default.
+        How many boosted trees, with ``tree_leaves`` and ``tree_rate``, judge what lies on stars;
+        none by default.
     star_fields : int
         Number of fields for these, twice as large along either axis, of which those with
         stars of one shape serve.
@@ -536,8 +538,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     card = _card(config, final, fraction, logits, held_out, area)
     log(json.dumps(card["metrics"]))
     if config.star_trees:
-        larger = replace(config, shape=tuple(2 * n for n in config.shape))
-        how = (config.star_fields, sample_stars, Judge(arrays, card), larger)
+        how = (config.star_fields, sample_stars, Judge(arrays, card), _starry(config))
         stars = fit_star_trees(
             draw("stars", _STAR_SEEDS, *how),
             trees=config.star_trees,
@@ -549,6 +550,12 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         arrays |= {f"stars_{name}": v for name, v in stars.items() if name != "output"}
     save_model(output, arrays, card)
     return card
+
+
+def _starry(config):
+    """Larger fields, of which more have enough stars, and of kinds that have any."""
+    kinds = {name: share for name, share in config.kinds.items() if name in _STARRY}
+    return replace(config, shape=tuple(2 * n for n in config.shape), kinds=kinds or config.kinds)
 
 
 def _refinement(fit, name, judged, config):
@@ -572,9 +579,11 @@ def _simulated(config):
 def _check_trees(config):
     most = max(config.trees, config.star_trees)
     least = min(config.trees, config.star_trees)
-    if least < 0 or (most and (config.tree_leaves < 2 or not 0 < config.tree_rate <= 1)):
+    leaves = 2 <= config.tree_leaves <= MOST_LEAVES
+    if least < 0 or (most and not (leaves and 0 < config.tree_rate <= 1)):
         raise ValueError(
-            "trees need trees and star_trees >= 0, tree_leaves >= 2 and 0 < tree_rate <= 1, got "
+            "trees need trees and star_trees >= 0, tree_leaves from 2 to "
+            f"{MOST_LEAVES} and 0 < tree_rate <= 1, got "
             f"{config.trees}, {config.star_trees}, {config.tree_leaves} and {config.tree_rate}"
         )
     if config.trees and (config.tree_fields < 1 or not sum(_simulated(config).values())):

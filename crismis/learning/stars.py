@@ -71,6 +71,6 @@ def orientations_star():
     --------
     >>> from crismis.learning.stars import orientations_star
     >>> orientations_star().shape
-    (8, 55)
+    (8, 62)
     """
     return turned_grids(2, round(_kernels.STAR_WINDOW_PIXELS**0.5), _kernels.STAR_INPUTS)

@@ -76,9 +76,9 @@ def test_fitting_stars_is_another_setting(image, tmp_path):
     out = tmp_path / "out"
     common = ["run", image, "-o", out, "--workers", 0, "--no-overlay", "--json"]
     assert invoke(*common).exit_code == 0
-    again = json.loads(invoke(*common, "--fit-stars").stdout)
+    again = json.loads(invoke(*common, "--no-fit-stars").stdout)
     assert (again["resumed"], again["changed"]) == (1, 1)
-    anew = json.loads(invoke(*common, "--fit-stars", "--update").stdout)
+    anew = json.loads(invoke(*common, "--no-fit-stars", "--update").stdout)
     assert (anew["done"], anew["resumed"]) == (1, 0)
 
 

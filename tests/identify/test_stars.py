@@ -128,27 +128,40 @@ def test_the_same_for_any_number_of_threads():
     assert np.array_equal(one.stamps, three.stamps)
 
 
-def test_trees_sum_what_scikit_learn_sums():
+def boosted(leaves):
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from crismis.learning.trees import flatten_trees
 
     rng = np.random.default_rng(1)
     inputs = rng.normal(size=(500, _kernels.STAR_INPUTS)).astype(np.float32)
-    boosting = HistGradientBoostingClassifier(max_iter=20, random_state=1)
-    boosting.fit(inputs, inputs[:, 3] + inputs[:, 50] > 0)
+    boosting = HistGradientBoostingClassifier(
+        max_iter=20, max_leaf_nodes=leaves, min_samples_leaf=1, random_state=1
+    )
+    boosting.fit(inputs, inputs[:, 3] + inputs[:, 50] + rng.normal(size=500) > 0)
     arrays, _ = flatten_trees(boosting)
     del arrays["output"]
+    return boosting, arrays, inputs
+
+
+@pytest.mark.parametrize("leaves", [2, 31, _kernels.MOST_LEAVES])
+@pytest.mark.parametrize("target", range(_kernels.best_target() + 1))
+def test_trees_sum_what_scikit_learn_sums(leaves, target):
+    boosting, arrays, inputs = boosted(leaves)
     trees = _kernels.Trees(**arrays, inputs=_kernels.STAR_INPUTS)
-    np.testing.assert_allclose(trees.logits(inputs), boosting.decision_function(inputs), atol=1e-4)
-    with pytest.raises(ValueError, match="55 inputs"):
-        trees.logits(np.ones((2, 54), np.float32))
+    sums = trees.logits(inputs, target)
+    np.testing.assert_allclose(sums, boosting.decision_function(inputs), atol=1e-4)
+    assert np.array_equal(sums[:37], trees.logits(inputs[:37]))
 
 
-def test_a_model_asked_for_that_has_not_learned_of_stars_says_so():
-    image = CCDData(star_image()[0], unit="electron")
-    with pytest.raises(ValueError, match="spectroscopy"):
-        cosmicray_learned(image, readnoise=READNOISE, model="spectroscopy", fit_stars=True)
+def test_trees_that_do_not_suit_the_kernels_are_refused():
+    _, arrays, _ = boosted(_kernels.MOST_LEAVES + 1)
+    with pytest.raises(ValueError, match="more than 32 leaves"):
+        _kernels.Trees(**arrays, inputs=_kernels.STAR_INPUTS)
+    _, arrays, _ = boosted(8)
+    trees = _kernels.Trees(**arrays, inputs=_kernels.STAR_INPUTS)
+    with pytest.raises(ValueError, match=f"need {_kernels.STAR_INPUTS} inputs, got 5"):
+        trees.logits(np.ones((2, 5), np.float32))
 
 
 def hits_on_stars(fwhm=2.2, seed=5):
@@ -182,9 +195,9 @@ def test_more_hits_on_stars_are_found_and_hardly_more_of_the_stars():
 
 def test_fitted_stars_are_the_same_for_any_number_of_threads():
     image, _ = hits_on_stars()
-    one, three = (found(image, fit_stars=True, n_threads=n).probability for n in (1, 3))
+    one, three = (found(image, n_threads=n).probability for n in (1, 3))
     assert np.array_equal(one, three)
-    assert not np.array_equal(one, found(image).probability)
+    assert not np.array_equal(one, found(image, fit_stars=False).probability)
 
 
 def test_nothing_changes_where_there_are_no_stars():
@@ -194,7 +207,7 @@ def test_nothing_changes_where_there_are_no_stars():
     assert np.array_equal(plain, fitted)
 
 
-def test_the_image_may_choose_a_model_that_has_not_learned_of_stars(monkeypatch):
-    monkeypatch.setattr("crismis.identify.judge.choose_model", lambda *_: "spectroscopy")
+def test_a_model_that_has_not_learned_of_stars_leaves_them_as_they_are():
     image, _ = hits_on_stars()
-    assert found(image, fit_stars=True).meta["CRMODEL"] == "spectroscopy"
+    plain, fitted = (found(image, model="ground", fit_stars=fit) for fit in (False, True))
+    assert np.array_equal(plain.probability, fitted.probability)

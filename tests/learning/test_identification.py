@@ -319,6 +319,7 @@ def test_trees_need_no_labelled_frames(tmp_path):
     [
         ({"trees": -1}, "trees >= 0"),
         ({"tree_leaves": 1}, "tree_leaves"),
+        ({"tree_leaves": 33}, "tree_leaves"),
         ({"tree_rate": 0.0}, "tree_rate"),
         ({"tree_fields": 0}, "tree_fields"),
         ({"kinds": {"labelled": 1.0}}, "kinds"),

@@ -38,10 +38,11 @@
 #define MOST_HIDDEN 4095.0f /* steps of the greatest hidden unit */
 #define N_REFINE (3 * N_INNER + 1)
 #define NOTHING -16.0f /* logit of a pixel that was screened out */
-#define HOPELESS -8.0f /* logit below which nothing is judged again */
+#define HOPELESS -6.0f /* logit below which nothing is judged again */
 #define UNLIKELY -5.0f /* logit below which trees judge nothing again */
 #define MOST_LANES 8 /* pixels that any target judges at once */
-#define TOGETHER 32 /* pixels that one tree after the other judges while it is in the cache */
+#define TOGETHER 32 /* pixels that each node of a tree sees at once */
+#define MOST_LEAVES 32 /* of a tree: one bit each */
 #define LOGIT_RANGE 10.0f
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
 #define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
@@ -60,17 +61,18 @@ typedef struct {
     float sigma_electrons; /* typical background noise in electrons */
 } image_t;
 
-/* A leaf holds its value, and is its own child. */
+/* A node of a tree. */
 typedef struct {
-    int32_t feature;
-    float value; /* what goes beyond it goes to the right */
-    int32_t left, right;
+    int32_t input;
+    float value; /* where the input is beyond it, the way goes to the right: */
+    int32_t right; /* one bit less for each leaf on the left, the first leaf being the lowest bit */
 } node_t;
 
 typedef struct {
     int64_t n; /* trees; 0 where the last refinement is the last judgement */
-    const node_t *nodes;
-    const int32_t *roots, *depths;
+    const node_t *nodes; /* of one tree after the other, in any order */
+    const int64_t *ends; /* where the nodes of each tree end */
+    const float *leaves; /* MOST_LEAVES of each tree */
     float start;
 } trees_t;
 
@@ -163,23 +165,6 @@ static int later_judgements(const model_t *m)
 static float least_judged(const model_t *m, int which)
 {
     return which < m->refinements ? HOPELESS : UNLIKELY;
-}
-
-/* Sums of trees for at most TOGETHER rows of inputs, one tree after the other. */
-static void sum_trees(const trees_t *t, const float *x, int64_t inputs, int n, float *sum)
-{
-    int32_t at[TOGETHER];
-    for (int l = 0; l < n; l++) sum[l] = t->start;
-    for (int64_t tree = 0; tree < t->n; tree++) {
-        for (int l = 0; l < n; l++) at[l] = t->roots[tree];
-        for (int32_t d = 0; d < t->depths[tree]; d++)
-            for (int l = 0; l < n; l++) {
-                const node_t *node = t->nodes + at[l];
-                at[l] = x[l * inputs + node->feature] > node->value ? node->right : node->left;
-            }
-        for (int l = 0; l < n; l++) sum[l] += t->nodes[at[l]].value;
-    }
-    for (int l = 0; l < n; l++) sum[l] = sum[l] > NOTHING + 1 ? sum[l] : NOTHING + 1;
 }
 
 static float probability(float logit, const float *table)
@@ -344,6 +329,21 @@ static int best_target(void)
 #else
 #define CALL(function, target, ...) JOIN(function, _any)(__VA_ARGS__)
 #endif
+
+/* Sums of trees for rows of inputs; there is room for TOGETHER of them in x. */
+static void sum_rows(const trees_t *t, const float *rows, int64_t inputs, int64_t n, float *x,
+                     float *sums, int target)
+{
+    float sum[TOGETHER];
+    for (int64_t i = 0; i < n; i += TOGETHER) {
+        int64_t here = n - i < TOGETHER ? n - i : TOGETHER;
+        for (int64_t l = 0; l < TOGETHER; l++)
+            for (int64_t k = 0; k < inputs; k++)
+                x[k * TOGETHER + l] = rows[(i + (l < here ? l : 0)) * inputs + k];
+        CALL(sum_trees, target, t, x, sum);
+        memcpy(sums + i, sum, here * sizeof(float));
+    }
+}
 
 static int make_planes(const image_t *image, int64_t row, int64_t column, planes_t *planes, int target)
 {

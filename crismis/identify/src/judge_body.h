@@ -537,23 +537,62 @@ TARGET static void NAME(renew_inputs)(work_t *w, int64_t n)
     }
 }
 
+/* Sums of trees for TOGETHER pixels, from x[input][pixel]. Every node takes from the pixels that it
+   sends to the right the leaves on its left; the first leaf that is left is where a pixel ends
+   (Lucchese et al. 2015, QuickScorer), so that no pixel goes a way of its own. */
+TARGET static void NAME(sum_trees)(const trees_t *t, const float *x, float *sum)
+{
+    const node_t *node = t->nodes;
+    for (int l = 0; l < TOGETHER; l++) sum[l] = t->start;
+    for (int64_t tree = 0; tree < t->n; tree++) {
+        const float *leaves = t->leaves + tree * MOST_LEAVES;
+        const node_t *end = t->nodes + t->ends[tree];
+        int32_t left[TOGETHER];
+#if GNU_VECTORS
+        NAME(ivec) some[TOGETHER / VECTOR];
+        for (int v = 0; v < TOGETHER / VECTOR; v++) some[v] = (NAME(ivec)){0} - 1;
+        for (; node < end; node++) {
+            const NAME(vec) *value = (const NAME(vec) *)(x + (int64_t)node->input * TOGETHER);
+            for (int v = 0; v < TOGETHER / VECTOR; v++)
+                some[v] &= ~(value[v] > node->value) | node->right;
+        }
+        memcpy(left, some, sizeof left);
+#else
+        for (int l = 0; l < TOGETHER; l++) left[l] = -1;
+        for (; node < end; node++) {
+            const float *value = x + (int64_t)node->input * TOGETHER;
+            for (int l = 0; l < TOGETHER; l++)
+                left[l] &= value[l] > node->value ? node->right : -1;
+        }
+#endif
+        for (int l = 0; l < TOGETHER; l++) {
+            union { float f; uint32_t i; } lowest; /* its exponent tells which bit it is */
+            lowest.f = (float)(left[l] & -left[l]);
+            sum[l] += leaves[(lowest.i >> 23 & 255) - 127];
+        }
+    }
+    for (int l = 0; l < TOGETHER; l++) sum[l] = sum[l] > NOTHING + 1 ? sum[l] : NOTHING + 1;
+}
+
 /* Logits of places by the sum of trees, from the same inputs as a refinement's. */
 TARGET static void NAME(trees_found)(const image_t *im, const trees_t *t, work_t *w, int64_t n)
 {
     const planes_t *p = &w->planes;
     const float *plane[3] = {p->compressed, w->near, w->rest};
     const int32_t *offset = w->inner;
-    float x[N_REFINE * TOGETHER];
+    float x[N_REFINE * TOGETHER], sum[TOGETHER];
     for (int64_t i = 0; i < n; i += TOGETHER) {
         int here = (int)(n - i < TOGETHER ? n - i : TOGETHER);
-        for (int l = 0; l < here; l++) {
-            const int32_t place = w->found[i + l];
-            float *feature = x + l * N_REFINE;
+        for (int l = 0; l < TOGETHER; l++) {
+            const int32_t place = w->found[i + (l < here ? l : 0)];
+            float *input = x + l;
             for (int k = 0; k < 3; k++)
-                for (int o = 0; o < N_INNER; o++) *feature++ = plane[k][place + offset[o]];
-            *feature = NAME(brightness)(p->snr[place], im->sigma_electrons);
+                for (int o = 0; o < N_INNER; o++, input += TOGETHER)
+                    *input = plane[k][place + offset[o]];
+            *input = NAME(brightness)(p->snr[place], im->sigma_electrons);
         }
-        sum_trees(t, x, N_REFINE, here, w->logits + i);
+        NAME(sum_trees)(t, x, sum);
+        memcpy(w->logits + i, sum, here * sizeof(float));
     }
 }
 

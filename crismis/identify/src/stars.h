@@ -12,10 +12,12 @@
 #define STAR_SIDE (2 * STAR_HALF + 1)
 #define STAR_REACH 2                      /* half-width of the window of a pixel on a star */
 #define STAR_WINDOW ((2 * STAR_REACH + 1) * (2 * STAR_REACH + 1))
-#define STAR_INPUTS (2 * STAR_WINDOW + 5)
+#define STAR_INPUTS (2 * STAR_WINDOW + 12)
 #define PSF_CENTRE (2 * STAR_HALF + 4)    /* grid line on which the centre lies */
 #define PSF_SIDE (2 * PSF_CENTRE + 1)
+#define PSF_SPLINES (PSF_SIDE * PSF_SIDE)
 #define PSF_BAND (3 * PSF_SIDE + 3)       /* how far apart two splines of one pixel are */
+#define RUN 64                            /* pixels of a row that are passed over at once */
 #define CORE2 6.8                         /* squared radius of the pixels that are fitted */
 #define MOST_OFFSET 0.8                   /* of a star from its brightest pixel */
 
@@ -71,6 +73,15 @@ static void star_model(const double *psf, const star_t *star, float *model)
             model[i * STAR_SIDE + j] =
                 (float)(star->flux *
                         psf_at(psf, wy, wx, sy, sx, row + 2 * i, column + 2 * j, &gy, &gx));
+}
+
+/* What it gives to one of them. */
+static double star_at(const double *psf, const star_t *star, int64_t i, int64_t j)
+{
+    double wy[4], wx[4], sy[4], sx[4], gy, gx;
+    int row = psf_taps(star->dy, wy, sy), column = psf_taps(star->dx, wx, sx);
+    return star->flux *
+           psf_at(psf, wy, wx, sy, sx, row + 2 * (int)i, column + 2 * (int)j, &gy, &gx);
 }
 
 static double limited(double value, double most)
@@ -142,14 +153,14 @@ static void fit_star(const double *psf, const float *stamp, const float *weight,
     }
 }
 
-/* Add what one star says of the splines' coefficients to the normal equations (lower band). */
+/* Add what one star says of the splines' coefficients to the normal equations: of each spline the
+   products with those from it on. */
 static void add_star(const double *psf, const float *stamp, const float *weight,
                      double sigma_electrons, double error, const star_t *star, double *band,
                      double *right)
 {
     double wy[4], wx[4], sy[4], sx[4], gy, gx;
     int row = psf_taps(star->dy, wy, sy), column = psf_taps(star->dx, wx, sx);
-    int n = PSF_SIDE * PSF_SIDE;
     for (int i = 0; i < STAR_SIDE; i++)
         for (int j = 0; j < STAR_SIDE; j++) {
             int k = i * STAR_SIDE + j, at[16];
@@ -170,9 +181,33 @@ static void add_star(const double *psf, const float *stamp, const float *weight,
             for (int a = 0; a < 16; a++) {
                 right[at[a]] += tap[a] * rest;
                 for (int b = 0; b <= a; b++)
-                    band[(int64_t)(at[a] - at[b]) * n + at[b]] += w * tap[a] * tap[b];
+                    band[at[b] * (PSF_BAND + 1) + at[a] - at[b]] += w * tap[a] * tap[b];
             }
         }
+}
+
+/* Solve the normal equations by Cholesky's way, in place: `band` becomes columns of the factor, the
+   right side the solution. A library's threads would wait for one another where others are at work. */
+static void solve_band(double *band, double *right)
+{
+    for (int64_t j = 0; j < PSF_SPLINES; j++) {
+        double *column = band + j * (PSF_BAND + 1);
+        int64_t below = PSF_SPLINES - 1 - j < PSF_BAND ? PSF_SPLINES - 1 - j : PSF_BAND;
+        double inverse = 1 / column[0];
+        for (int64_t k = 1; k <= below; k++) {
+            double *other = band + (j + k) * (PSF_BAND + 1), share = column[k] * inverse;
+            if (share == 0) continue;
+            for (int64_t i = k; i <= below; i++) other[i - k] -= share * column[i];
+            right[j + k] -= share * right[j];
+        }
+    }
+    for (int64_t j = PSF_SPLINES - 1; j >= 0; j--) {
+        const double *column = band + j * (PSF_BAND + 1);
+        int64_t below = PSF_SPLINES - 1 - j < PSF_BAND ? PSF_SPLINES - 1 - j : PSF_BAND;
+        double sum = right[j];
+        for (int64_t k = 1; k <= below; k++) sum -= column[k] * right[j + k];
+        right[j] = sum / column[0];
+    }
 }
 
 /* S/N of a pixel, as `scale` has it. */
@@ -254,47 +289,82 @@ static void least_of_row(const image_t *im, int64_t row, float least, float *lim
     }
 }
 
-/* Whether a pixel, or under a hit one around it, is above a limit. */
-static int lit_around(const image_t *im, const float *judged, int64_t row, int64_t column,
-                      float limit)
+/* Which pixels of a row are bright, and which of these are hits; `box` is where columns' own end. */
+static void mark_bright(const image_t *im, const float *judged, int64_t row, float least,
+                        const int64_t *box, float *limit, uint8_t *bright)
 {
-    if (judged[row * im->columns + column] < HIT) return 1;
-    for (int64_t y = row < 2 ? 0 : row - 2; y <= row + 2 && y < im->rows; y++)
-        for (int64_t x = column < 2 ? 0 : column - 2; x <= column + 2 && x < im->columns; x++)
-            if (im->electrons[y * im->columns + x] > limit && judged[y * im->columns + x] < HIT)
-                return 1;
-    return 0;
+    const float *line = im->electrons + row * im->columns;
+    judged += row * im->columns;
+    least_of_row(im, row, least, limit);
+    for (int64_t k = 0, j = 0; k < im->mesh_columns; k++) {
+        float own = limit[k];
+        int64_t end = box[k];
+        for (; j < end; j++) {
+            int above = line[j] > own, hit = judged[j] >= HIT;
+            bright[j] = (uint8_t)(above + (above & hit));
+        }
+    }
 }
 
-/* Peaks above a S/N in some rows; their number, which may exceed the room; -1 without memory. */
+/* Whether any byte of some is set. */
+static int any_set(const uint8_t *bytes, int64_t n)
+{
+    uint8_t found = 0;
+    for (int64_t j = 0; j < n; j++) found |= bytes[j];
+    return found;
+}
+
+/* Peaks above a S/N in some rows; their number, which may exceed the room; -1 without memory. What
+   is no hit must be bright itself, a hit must have something bright around it, which fills it. */
 static int64_t find_peaks(const image_t *im, const float *judged, int64_t first, int64_t last,
                           float least, int64_t room, int64_t *places, float *snr)
 {
-    int64_t n = 0, *box = malloc(im->columns * sizeof(int64_t));
-    float *limit = malloc(im->mesh_columns * sizeof(float)), fraction;
-    if (!box || !limit) n = -1;
-    for (int64_t j = 0; n == 0 && j < im->columns; j++)
-        mesh_weights(j, im->columns, im->mesh_columns, &box[j], &fraction);
-    for (int64_t i = first; n >= 0 && i < last; i++) {
-        least_of_row(im, i, least, limit);
-        const float *line = im->electrons + i * im->columns;
-        for (int64_t j = 0; j < im->columns; j++) {
-            if (!(line[j] > limit[box[j]]) || !lit_around(im, judged, i, j, limit[box[j]])) continue;
-            float value = filled_at(im, judged, i, j);
-            if (!(value > least) || !is_peak(im, judged, i, j, value)) continue;
-            if (n < room) {
-                places[n] = i * im->columns + j;
-                snr[n] = value;
+    int64_t n = 0, columns = im->columns, y;
+    int64_t *box = malloc(im->mesh_columns * (sizeof(int64_t) + sizeof(float)) + 6 * columns + 4);
+    if (!box) return -1;
+    float *limit = (float *)(box + im->mesh_columns), fraction;
+    uint8_t *around = (uint8_t *)(limit + im->mesh_columns) + 2, *rows = around + columns + 2;
+    memset(around - 2, 0, 6 * columns + 4);
+    int64_t boxes = 0;
+    for (int64_t j = 0; j < columns; j++) {
+        mesh_weights(j, columns, im->mesh_columns, &y, &fraction);
+        while (boxes < y) box[boxes++] = j;
+    }
+    while (boxes < im->mesh_columns) box[boxes++] = columns;
+    for (int64_t i = first - 4; i < last; i++) {
+        uint8_t *next = rows + (i + 7) % 5 * columns;
+        if (i + 2 >= 0 && i + 2 < im->rows)
+            mark_bright(im, judged, i + 2, least, box, limit, next);
+        else
+            memset(next, 0, columns);
+        if (i < first) continue;
+        const uint8_t *bright = rows + (i + 5) % 5 * columns;
+        for (int64_t j = 0; j < columns; j++)
+            around[j] = rows[j] | rows[columns + j] | rows[2 * columns + j] |
+                        rows[3 * columns + j] | rows[4 * columns + j];
+        for (int64_t start = 0, end; start < columns; start = end) {
+            end = start + RUN < columns ? start + RUN : columns;
+            if (!any_set(bright + start, end - start)) continue;
+            for (int64_t j = start; j < end; j++) {
+                const uint8_t *a = around + j;
+                if (!bright[j] ||
+                    (bright[j] == 2 && !((a[-2] | a[-1] | a[0] | a[1] | a[2]) & 1)))
+                    continue;
+                float value = filled_at(im, judged, i, j);
+                if (!(value > least) || !is_peak(im, judged, i, j, value)) continue;
+                if (n < room) {
+                    places[n] = i * columns + j;
+                    snr[n] = value;
+                }
+                n++;
             }
-            n++;
         }
     }
     free(box);
-    free(limit);
     return n;
 }
 
-/* S/N around a peak, and how far each pixel can be trusted. */
+/* S/N around a peak, and how far each pixel can be trusted; below 0 where there is none. */
 static void star_stamp(const image_t *im, const float *judged, int64_t place, float *stamp,
                        float *weight)
 {
@@ -302,7 +372,8 @@ static void star_stamp(const image_t *im, const float *judged, int64_t place, fl
     for (int64_t i = 0; i < STAR_SIDE; i++)
         for (int64_t j = 0; j < STAR_SIDE; j++) {
             int64_t y = row + i - STAR_HALF, x = column + j - STAR_HALF, k = i * STAR_SIDE + j;
-            stamp[k] = weight[k] = 0;
+            stamp[k] = 0;
+            weight[k] = -1;
             if (!inside(im, y, x) || im->bad[y * im->columns + x]) continue;
             float doubt = 4 * (judged[y * im->columns + x] - 0.1f);
             stamp[k] = snr_at(im, y, x);
