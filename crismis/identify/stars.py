@@ -9,7 +9,6 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from . import _kernels
-from .sampling import tiles
 from .threads import run_tasks
 
 __all__ = ["StarField", "fit_stars_of", "judge_stars", "star_inputs"]
@@ -32,9 +31,9 @@ _ENOUGH, _SOME, _MOST = 8, 24, 150  # of these
 _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
-_LARGEST_ERROR = 0.05
+_LARGEST_ERROR = 0.02
 _LARGEST_CHI = 1.5
-_CHUNK = 128
+_BAND = 512  # rows whose stars are fitted at once, so that memory does not grow with the image
 _ROWS = 4096
 
 
@@ -120,33 +119,58 @@ def fit_stars_of(image, probability, n_threads=1):
     >>> bool(place.std() < 0.1), bool(np.median(field.stars["chi"]) < 1.5)
     (True, True)
     """
-    bands = sorted({(row, rows) for row, _, rows, _ in tiles(probability.shape)})
+    shape = _common_shape(image, probability, n_threads)
+    return shape and _fit_band(image, probability, shape, 0, len(probability))
+
+
+@dataclass
+class _Shape:
+    """The point-spread function, its error, and all peaks with those that told it."""
+
+    psf: np.ndarray
+    error: float
+    places: np.ndarray
+    telling: np.ndarray
+
+
+def _common_shape(image, probability, n_threads):
+    """The shape that the peaks of an image have in common, if they have one."""
     found = run_tasks(
-        lambda band: image.peaks(probability, LEAST_PEAK, band[0], sum(band)), bands, n_threads
+        lambda band: image.peaks(probability, LEAST_PEAK, *band), _bands(probability), n_threads
     )
     places, snr = (np.concatenate(part) for part in zip(*found, strict=True))
-    if len(places) < _ENOUGH:
-        return None
     chosen = _tell_tale(image, probability, places, snr)
     if chosen is None:
         return None
-    centres = np.stack(np.divmod(places, probability.shape[1]), 1)
     telling = np.isin(places, chosen)
-    near = _with_neighbours(centres, telling)
-    shape = _Group(image, probability, places[near]).common_shape(telling[near], n_threads)
-    if shape is None:
-        return None
-    wanted = _with_neighbours(centres, telling | _suspect(probability, places))
-    group = _Group(image, probability, places[wanted])
-    group.begin(shape[0])
+    near = _with_neighbours(places, telling, probability.shape[1])
+    shape = _Group(image, probability, places[near]).common_shape(telling[near])
+    return shape and _Shape(*shape, places, telling)
+
+
+def _bands(probability):
+    rows = len(probability)
+    return [(first, min(first + _BAND, rows)) for first in range(0, rows, _BAND)]
+
+
+def _fit_band(image, probability, shape, first, last):
+    """Fit the stars of some rows that have doubtful pixels, and those beside them."""
+    columns = probability.shape[1]
+    beyond = 4 * _HALF  # neighbours of neighbours
+    part = np.searchsorted(shape.places, np.array([first - beyond, last + beyond]) * columns)
+    places, telling = shape.places[slice(*part)], shape.telling[slice(*part)]
+    wanted = telling | _suspect(probability, places)
+    group = _Group(image, probability, places[_with_neighbours(places, wanted, columns)])
+    group.begin(shape.psf)
     for steps in (6, 3, 3):
-        group.fit(*shape, steps, n_threads)
-        group.subtract_neighbours(shape[0])
+        group.fit(shape.psf, shape.error, steps)
+        group.subtract_neighbours(shape.psf)
     return StarField(
-        *shape,
+        shape.psf,
+        shape.error,
         group.centres,
         group.stars,
-        group.fit_whole(*shape, n_threads),
+        group.fit_whole(shape.psf, shape.error),
         group.cleaned,
         group.weights,
         group.models,
@@ -167,41 +191,58 @@ class _Group:
     def begin(self, psf):
         self.stars = _unfitted(self.stamps, psf)
 
-    def fit(self, psf, error, steps, n_threads):
-        self._fit(psf, error, steps, n_threads, self.weights, self.stars)
+    def fit(self, psf, error, steps):
+        _kernels.fit_stars(psf, self.cleaned, self.weights, self.sigma, error, steps, self.stars)
 
-    def fit_whole(self, psf, error, n_threads):
+    def fit_whole(self, psf, error):
         """The same for all pixels: what is a star is still one when nothing in it is doubted."""
-        stars = self.stars.copy()
-        weights = (self.weights >= 0).astype(np.float32)
-        self._fit(psf, error, 6, n_threads, weights, stars)
+        stars, weights = self.stars.copy(), (self.weights >= 0).astype(np.float32)
+        _kernels.fit_stars(psf, self.cleaned, weights, self.sigma, error, 6, stars)
         return stars
-
-    def _fit(self, psf, error, steps, n_threads, weights, stars):
-        def some(first):
-            part = np.s_[first : first + _CHUNK]
-            seen = self.cleaned[part], weights[part], self.sigma
-            _kernels.fit_stars(psf, *seen, error, steps, stars[part])
-
-        run_tasks(some, range(0, len(stars), _CHUNK), n_threads)
 
     def subtract_neighbours(self, psf):
         self.models = _kernels.star_models(psf, self.stars)
         self.cleaned = self.stamps.copy()
         _kernels.subtract_neighbours(self.cleaned, self.models, self.centres, self.pairs)
 
-    def common_shape(self, clear, n_threads):
+    def common_shape(self, clear):
         """The point-spread function that the clear ones tell, and its error, if they have one."""
-        psf, error = _first_guess(self.stamps[clear], self.weights[clear], self.sigma), 0.03
+        told = np.flatnonzero(clear)
+        psf, error = _first_guess(self.stamps[told], self.weights[told], self.sigma), 0.03
         self.begin(psf)
-        for steps, times in ((6, 1), (6, 1), (3, 2)):
-            self.fit(psf, error, steps, n_threads)
-            own = self.cleaned[clear], self.weights[clear], self.sigma, self.stars[clear]
-            psf, error = _corrected(psf, error, *own, times)
-            self.fit(psf, error, 3, n_threads)
+        # In the end one half tells it and the other how wrong it is: few stars fit their own noise.
+        for telling, asked in ((told, told), (told, told), (told[::2], told[1::2])):
+            self.fit(psf, error, 6)
+            psf = self._corrected(psf, error, telling)
+            self.fit(psf, error, 3)
+            error = self._error(psf, asked)
             self.subtract_neighbours(psf)
-        alike = np.median(self.stars["chi"][clear]) <= _LARGEST_CHI
+        psf = self._corrected(psf, error, told)
+        self.fit(psf, error, 3)
+        alike = np.median(self.stars["chi"][told]) <= _LARGEST_CHI
         return (psf, error) if alike and error <= _LARGEST_ERROR else None
+
+    def _corrected(self, psf, error, told):
+        """The point-spread function that suits these stars better."""
+        chi = self.stars["chi"][told]
+        told = told[chi < max(4.0, np.percentile(chi, 80))]
+        seen = self.cleaned[told], self.weights[told], self.sigma, error, self.stars[told]
+        return _kernels.corrected_psf(psf, *seen, _roughness(), _SMOOTH)
+
+    def _error(self, psf, asked):
+        """Its relative error in the cores of these stars."""
+        models, stamps = _kernels.star_models(psf, self.stars[asked]), self.cleaned[asked]
+        core = np.hypot(*(np.indices(models.shape[1:]) - _HALF)) <= 1.8
+        sure = np.flatnonzero(core & (self.weights[asked] > 0.9) & (models > 30))
+        if len(sure) <= 20:
+            return 0.03
+        # Noise matters least in the brightest pixels, which therefore tell most.
+        sure = sure[np.argsort(-models.flat[sure], kind="stable")][: max(20, len(sure) // 4)]
+        model = models.flat[sure]
+        relative = np.abs(stamps.flat[sure] / model - 1)
+        expected = (1 + model / self.sigma) / model**2
+        square = np.median(relative) ** 2 / 0.455 - np.median(expected)
+        return float(np.sqrt(np.clip(square, 0.003**2, 1)))
 
 
 def _tell_tale(image, probability, places, snr):
@@ -235,8 +276,11 @@ def _suspect(probability, places):
     return probability.reshape(-1)[window].max(axis=(1, 2)) > SUSPECT
 
 
-def _with_neighbours(centres, wanted):
+def _with_neighbours(places, wanted, columns):
     """Which stars are wanted, or beside one that is."""
+    if not wanted.any():
+        return wanted
+    centres = np.stack(np.divmod(places, columns), 1)
     reach = 2 * _HALF + 0.5
     near, _ = cKDTree(centres[wanted]).query(centres, p=np.inf, distance_upper_bound=reach)
     return np.isfinite(near)
@@ -270,25 +314,6 @@ def _unfitted(stamps, psf):
     central = _kernels.star_models(psf, np.array([(1, 0, 0, 0)], _kernels.STAR))[0, _HALF, _HALF]
     stars["flux"] = np.maximum(stamps[:, _HALF, _HALF], 1) / central
     return stars
-
-
-def _corrected(psf, error, stamps, weights, sigma, stars, times):
-    """The point-spread function that suits the stars better, and its relative error."""
-    kept = stars["chi"] < max(4.0, np.percentile(stars["chi"], 80))
-    stamps, weights, stars = stamps[kept], weights[kept], stars[kept].copy()
-    for _ in range(times):
-        seen = stamps, weights, sigma, error, stars
-        psf = _kernels.corrected_psf(psf, *seen, _roughness(), _SMOOTH)
-        _kernels.fit_stars(psf, stamps, weights, sigma, error, 3, stars)
-    models = _kernels.star_models(psf, stars)
-    core = np.hypot(*(np.indices(models.shape[1:]) - _HALF)) <= 1.8
-    sure = core & (weights > 0.9) & (models > 30)
-    if np.count_nonzero(sure) > 20:
-        relative = np.abs(stamps[sure] / models[sure] - 1)
-        expected = (1 + models[sure] / sigma) / models[sure] ** 2
-        square = np.median(relative) ** 2 / 0.455 - np.median(expected)
-        error = float(np.sqrt(np.clip(square, 0.003**2, 1)))
-    return psf, error
 
 
 @functools.cache
@@ -341,12 +366,12 @@ def star_inputs(field, probability):
     >>> len(places) == len(inputs), bool((abs(places // 160 - 9) < 5).all())
     (True, True)
     """
-    places, pixels = _pixels_on_stars(field, probability)
+    places, pixels = _pixels_on_stars(field, probability, 0, len(probability))
     return places, _seen(field, probability, pixels)
 
 
-def _pixels_on_stars(field, probability):
-    """Which pixels are judged anew: flat indices; star, and place in its stamp and in the image."""
+def _pixels_on_stars(field, probability, first, last):
+    """Which pixels of some rows are judged anew: flat indices; star, place in stamp and image."""
     rows, columns = probability.shape
     near = np.arange(-REACH, REACH + 1)
     y = field.centres[:, 0, None, None] + near[:, None]
@@ -357,6 +382,7 @@ def _pixels_on_stars(field, probability):
     judged = probability.reshape(-1)[flat]
     wanted = inside & (judged > LEAST) & (field.models[own] > 3)
     wanted &= np.any(wanted & (judged > SUSPECT), axis=(1, 2))[:, None, None]
+    wanted &= (y >= first) & (y < last)
     star, dy, dx = np.nonzero(wanted)
     places = flat[star, dy, dx]
     order = np.lexsort((star, -field.models[own][star, dy, dx], places))
@@ -405,15 +431,17 @@ def judge_stars(image, trees, probability, n_threads=1):
     >>> bool(probability.any())  # there are no stars
     False
     """
-    field = fit_stars_of(image, probability, n_threads)
-    if field is None:
+    shape = _common_shape(image, probability, n_threads)
+    if shape is None:
         return
-    places, pixels = _pixels_on_stars(field, probability)
-    groups = [np.s_[k : k + _ROWS] for k in range(0, len(places), _ROWS)]
 
-    def judged(group):
-        return trees.logits(_seen(field, probability, pixels[group]))
+    def judged(band):
+        field = _fit_band(image, probability, shape, *band)
+        places, pixels = _pixels_on_stars(field, probability, *band)
+        groups = np.split(pixels, range(_ROWS, len(pixels), _ROWS))
+        logits = [trees.logits(_seen(field, probability, group)) for group in groups]
+        return places, expit(np.concatenate(logits))
 
-    logits = run_tasks(judged, groups, n_threads)
-    for group, value in zip(groups, logits, strict=True):
-        probability.reshape(-1)[places[group]] = expit(value)
+    # No band may see what another one has changed.
+    for places, value in run_tasks(judged, _bands(probability), n_threads):
+        probability.reshape(-1)[places] = value

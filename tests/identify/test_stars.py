@@ -200,6 +200,16 @@ def test_fitted_stars_are_the_same_for_any_number_of_threads():
     assert not np.array_equal(one, found(image, fit_stars=False).probability)
 
 
+def test_bands_change_nothing_where_stars_stand_apart(monkeypatch):
+    image = np.full((900, 330), SKY, np.float32)
+    image += np.random.default_rng(3).normal(0, 9, image.shape).astype(np.float32)
+    image[:320, :320] = hits_on_stars()[0]
+    plain, one = (found(image, fit_stars=fit).probability for fit in (False, True))
+    monkeypatch.setattr("crismis.identify.stars._BAND", 90)
+    assert np.array_equal(found(image).probability, one)
+    assert not np.array_equal(one, plain)
+
+
 def test_nothing_changes_where_there_are_no_stars():
     image = np.random.default_rng(2).normal(SKY, 9, (200, 200)).astype(np.float32)
     image[50, 60:70] += 400

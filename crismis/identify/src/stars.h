@@ -192,13 +192,12 @@ static void solve_band(double *band, double *right)
 {
     for (int64_t j = 0; j < PSF_SPLINES; j++) {
         double *column = band + j * (PSF_BAND + 1);
-        int64_t below = PSF_SPLINES - 1 - j < PSF_BAND ? PSF_SPLINES - 1 - j : PSF_BAND;
-        double inverse = 1 / column[0];
-        for (int64_t k = 1; k <= below; k++) {
-            double *other = band + (j + k) * (PSF_BAND + 1), share = column[k] * inverse;
+        for (int64_t k = j < PSF_BAND ? 0 : j - PSF_BAND; k < j; k++) {
+            const double *before = band + k * (PSF_BAND + 1), *from = before + j - k;
+            double share = from[0] / before[0];
             if (share == 0) continue;
-            for (int64_t i = k; i <= below; i++) other[i - k] -= share * column[i];
-            right[j + k] -= share * right[j];
+            for (int64_t i = 0; i <= PSF_BAND - (j - k); i++) column[i] -= share * from[i];
+            right[j] -= share * right[k];
         }
     }
     for (int64_t j = PSF_SPLINES - 1; j >= 0; j--) {
