@@ -27,7 +27,7 @@ LEAST = 3e-4
 
 _HALF = _kernels.STAMP_HALF
 _BRIGHT = 15.0  # S/N of the peaks that tell the point-spread function
-_ENOUGH, _SOME, _MOST = 8, 24, 150  # of these
+_ENOUGH, _SOME, _MOST = 8, 24, 100  # of these
 _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
@@ -162,7 +162,7 @@ def _fit_band(image, probability, shape, first, last):
     wanted = telling | _suspect(probability, places)
     group = _Group(image, probability, places[_with_neighbours(places, wanted, columns)])
     group.begin(shape.psf)
-    for steps in (6, 3, 3):
+    for steps in (5, 2, 2):
         group.fit(shape.psf, shape.error, steps)
         group.subtract_neighbours(shape.psf)
     return StarField(
@@ -197,7 +197,7 @@ class _Group:
     def fit_whole(self, psf, error):
         """The same for all pixels: what is a star is still one when nothing in it is doubted."""
         stars, weights = self.stars.copy(), (self.weights >= 0).astype(np.float32)
-        _kernels.fit_stars(psf, self.cleaned, weights, self.sigma, error, 6, stars)
+        _kernels.fit_stars(psf, self.cleaned, weights, self.sigma, error, 3, stars)
         return stars
 
     def subtract_neighbours(self, psf):
@@ -212,13 +212,13 @@ class _Group:
         self.begin(psf)
         # In the end one half tells it and the other how wrong it is: few stars fit their own noise.
         for telling, asked in ((told, told), (told, told), (told[::2], told[1::2])):
-            self.fit(psf, error, 6)
+            self.fit(psf, error, 5)
             psf = self._corrected(psf, error, telling)
-            self.fit(psf, error, 3)
+            self.fit(psf, error, 2)
             error = self._error(psf, asked)
             self.subtract_neighbours(psf)
         psf = self._corrected(psf, error, told)
-        self.fit(psf, error, 3)
+        self.fit(psf, error, 2)
         alike = np.median(self.stars["chi"][told]) <= _LARGEST_CHI
         return (psf, error) if alike and error <= _LARGEST_ERROR else None
 

@@ -42,6 +42,8 @@
 #define UNLIKELY -5.0f /* logit below which trees judge nothing again */
 #define MOST_LANES 8 /* pixels that any target judges at once */
 #define TOGETHER 32 /* pixels that each node of a tree sees at once */
+#define BLOCK 16 /* pixels of a row that are refined, or not, together */
+#define BLOCKS(width) (((width) + BLOCK - 1) / BLOCK)
 #define MOST_LEAVES 32 /* of a tree: one bit each */
 #define LOGIT_RANGE 10.0f
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
@@ -364,11 +366,10 @@ static int judge_tile(const image_t *image, const model_t *model, int which, int
     if (!allocate_work(&work, rows, most, border, SCRATCH(model, MOST_LANES))) return -1;
     for (int64_t end = column + columns; column < end && status == 0; column += most) {
         set_tile(&work, image, row, column, rows, end - column < most ? end - column : most);
-        status = make_planes(image, row, column, &work.planes, target);
-        if (status) break;
         if (count)
-            CALL(refine_planes, target, image, model, which, count, &work, row, column, logits, out);
-        else
+            status = CALL(refine_planes, target, image, model, which, count, &work, row, column,
+                          logits, out);
+        else if (!(status = make_planes(image, row, column, &work.planes, target)))
             CALL(judge_planes, target, image, model, &work, row, column, out);
     }
     free(work.memory);

@@ -163,8 +163,9 @@ TARGET static void NAME(interpolate)(const float *mesh, int64_t right, const run
     }
 }
 
-/* S/N and its asinh, without the boxes. */
-TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, planes_t *p)
+/* S/N and, where asked for, its asinh, without the boxes. */
+TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, planes_t *p,
+                              int compress)
 {
     int64_t height = p->height, width = p->width, meshes = im->mesh_columns;
     run_t *runs = malloc((width + 1) * sizeof(run_t) + width * sizeof(int64_t) +
@@ -222,7 +223,7 @@ TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, pl
                 float s = (data[source[j]] - background[j]) * inverse[j];
                 snr[j] = bad[source[j]] ? 0.0f : s;
             }
-        for (int64_t j = 0; j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
+        for (int64_t j = 0; compress && j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
     }
     free(runs);
     return 0;
@@ -230,7 +231,7 @@ TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, pl
 
 TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t column, planes_t *p)
 {
-    int status = NAME(scale)(im, row, column, p);
+    int status = NAME(scale)(im, row, column, p, 1);
     if (status || p->border != HALO) return status;
     return NAME(boxes)(p);
 }
@@ -622,11 +623,55 @@ TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int w
     }
 }
 
+/* Which blocks of a row the windows of the pixels above a logit reach. */
+TARGET static void NAME(mark_needed)(work_t *w, float least)
+{
+    int64_t width = w->planes.width, height = w->planes.height, blocks = BLOCKS(width);
+    memset(w->unusable, 0, height * blocks);
+    for (int64_t i = 0; i < height; i++)
+        for (int64_t b = 0; b < blocks; b++) {
+            const float *value = w->last + i * width + b * BLOCK;
+            int64_t here = width - b * BLOCK < BLOCK ? width - b * BLOCK : BLOCK;
+            int32_t any = 0, left = 0, right = 0;
+            if (here == BLOCK)
+                for (int64_t j = 0; j < BLOCK; j++) any |= value[j] > least;
+            else
+                for (int64_t j = 0; j < here; j++) any |= value[j] > least;
+            if (!any) continue;
+            for (int64_t j = 0; j < here && j < INNER; j++) {
+                left |= value[j] > least;
+                right |= value[here - 1 - j] > least;
+            }
+            int64_t last = i + INNER < height ? i + INNER : height - 1;
+            for (int64_t y = i < INNER ? 0 : i - INNER; y <= last; y++) {
+                uint8_t *needed = w->unusable + y * blocks + b;
+                needed[0] = 1;
+                if (left && b > 0) needed[-1] = 1;
+                if (right && b + 1 < blocks) needed[1] = 1;
+            }
+        }
+}
+
+/* What the refinements see, in the blocks that they need. */
+TARGET static void NAME(fill_needed)(work_t *w)
+{
+    const planes_t *p = &w->planes;
+    int64_t width = p->width, blocks = BLOCKS(width);
+    for (int64_t k = 0; k < p->height * blocks; k++) {
+        if (!w->unusable[k]) continue;
+        int64_t column = k % blocks * BLOCK, at = k / blocks * width + column;
+        int64_t here = width - column < BLOCK ? width - column : BLOCK;
+        for (int64_t j = at; j < at + here; j++) p->compressed[j] = NAME(asinh)(p->snr[j]);
+        memcpy(w->near + at, w->last + at, here * sizeof(float));
+        NAME(refine_inputs)(p->compressed + at, w->near + at, w->rest + at, here);
+    }
+}
+
 /* One judgement after the other of a tile with so many times INNER pixels around it, from `which` on;
    each takes away INNER pixels of its border. What lies outside of the image mirrors what is inside. */
-TARGET static void NAME(refine_planes)(const image_t *im, const model_t *m, int which, int count,
-                                       work_t *w, int64_t row, int64_t column,
-                                       const float *logits, float *out)
+TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int which, int count,
+                                      work_t *w, int64_t row, int64_t column,
+                                      const float *logits, float *out)
 {
     const planes_t *p = &w->planes;
     const int64_t *from = w->from_column, *from_row = w->from_row;
@@ -642,14 +687,15 @@ TARGET static void NAME(refine_planes)(const image_t *im, const model_t *m, int 
         else
             for (int64_t j = 0; j < width; j++) last[i * width + j] = source[from[j]];
     }
+    if (NAME(scale)(im, row, column, &w->planes, 0)) return -1;
+    NAME(mark_needed)(w, least_judged(m, which));
     int64_t n = 0;
     for (int k = 0; k < count; k++) {
         int64_t edge = INNER * (k + 1);
         float least = least_judged(m, which + k);
-        if (k == 0 || mirrored) {
-            memcpy(w->near, last, width * height * sizeof(float));
-            NAME(refine_inputs)(p->compressed, w->near, w->rest, width * height);
-        } else
+        if (k == 0 || mirrored)
+            NAME(fill_needed)(w);
+        else
             NAME(renew_inputs)(w, n);
         n = 0;
         for (int64_t i = edge; i < height - edge; i++) {
@@ -672,6 +718,7 @@ TARGET static void NAME(refine_planes)(const image_t *im, const model_t *m, int 
         for (int64_t j = 0; j < columns; j++)
             to[j] = final ? probability(line[j], m->table) : line[j];
     }
+    return 0;
 }
 
 /* Fill hits from the pixels around them, each with the weight of its distance to the power -4. */
@@ -759,7 +806,7 @@ TARGET static int NAME(look)(const image_t *im, const model_t *const *first, int
     }
     int64_t row = top - reach, column = left - reach;
     set_tile(w, im, row, column, bottom - top + 1 + 2 * reach, right - left + 1 + 2 * reach);
-    if (NAME(scale)(im, row, column, p)) return -1;
+    if (NAME(scale)(im, row, column, p, 1)) return -1;
     NAME(fill_hits)(im, judged, w);
     int64_t width = p->width, size = width * p->height, beside = 0, found;
     for (int64_t k = 0; k < n; k++) {
