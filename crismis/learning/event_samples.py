@@ -436,8 +436,8 @@ def _true_labels(labels, events, canvas, camera, gain):
         mine = owned[bounds[number] : bounds[number + 1]]
         deposits = [
             Deposit(*np.divmod(flat[own], FIELD), electrons[own], **canvas.truth[k])
-            for k in (first[number], second[number])
-            if canvas.truth[k] and len(own := mine[who[mine] == k])
+            for k in order[number, ::-1]
+            if share[number, k] > 0 and canvas.truth[k] and len(own := mine[who[mine] == k])
         ]
         truth[number] = observed_category(deposits, camera)
     artefact = np.isin(names, list(ARTEFACTS))
@@ -495,13 +495,14 @@ def observed_category(deposits, camera):
     the event. The rules, first match wins:
 
     ``blend``
-        Two particles, one of which goes on at both sides of the other for 4 pixels or more
-        each, so that two or more branches are visible, or with the other ten times as bright
-        (median of the pixels owned); or a star and a particle that owns a fifth of the event
-        and stays outside the circle on which the star's prongs are counted.
+        Particles, one of which goes on at both sides of another for 4 pixels or more each, so
+        that two or more branches are visible, or with another ten times as bright (median of
+        the pixels owned); or a star and a particle that owns a fifth of the event and stays
+        outside the circle on which the star's prongs are counted. What goes through a star
+        within it looks like prongs.
 
-        Two particles without such a sign, end to end, as a spur, or one on top of the other,
-        look like one and get the name of what they look like.
+        Particles without such a sign, end to end, as a spur, or one on top of the other, look
+        like one and get the name of what they look like.
     ``spallation_star``
         An event with a visible branch, of which three or more prongs are apart on a circle
         round the vertex of a nuclear interaction; its radius is 4 pixels plus half the
@@ -526,7 +527,7 @@ def observed_category(deposits, camera):
     Parameters
     ----------
     deposits : sequence of Deposit
-        Of the one or two particles with most charge in the event, the larger first.
+        Of the particles in the event, the one with most charge there first.
     camera : Camera
 
     Returns
@@ -606,27 +607,31 @@ class _Seen:
         return _count_pieces(self.y[ring], self.x[ring]) >= 3
 
     def is_blend(self, stars):
-        """Whether two particles can be told apart."""
-        if len(self.deposits) < 2:
-            return False
+        """Whether two of the particles can be told apart."""
+        if stars and any(self._joins(k, stars[0]) for k in range(len(self.deposits))):
+            return True
         owner = self.owner[self.y, self.x]
-        if stars:
-            other = 1 - stars[0]
-            reached = self.reached[other][self.y, self.x]
-            passes = (self.beyond_ring(stars[0])[reached] < 0).any()
-            return np.count_nonzero(owner == other) >= max(4, 0.2 * len(owner)) and not passes
-        crossed = [k for k in range(2) if self._goes_on(1 - k)]
-        if not crossed:
+        # What goes through a star looks like prongs of it.
+        owners = [k for k in np.unique(owner) if k not in stars[:1]]
+        through = [k for k in owners if self._goes_on(k)]
+        if len(owners) < 2 or not through:
             return False
         if self.level["branch_margin_2"] > 0:
             return True
-        bright = np.array([np.median(self.charge[owner == k]) for k in range(2)])
-        return any(bright[k] >= 10 * bright[1 - k] for k in crossed)
+        # A particle is no ten times as bright as itself, so it may stand among the others.
+        bright = {k: np.median(self.charge[owner == k]) for k in owners}
+        return max(bright.values()) >= 10 * min(bright[k] for k in through)
+
+    def _joins(self, number, star):
+        """Whether a particle owns a fifth of the event, and nothing where prongs begin."""
+        own = np.count_nonzero(self.owner == number)
+        if number == star or own < max(4, 0.2 * len(self.charge)):
+            return False
+        reached = self.reached[number][self.y, self.x]
+        return not (self.beyond_ring(star)[reached] < 0).any()
 
     def _goes_on(self, number):
-        """Whether a particle goes on at both sides of the other: two pieces of 4 pixels."""
-        if not (self.owner == 1 - number).any():
-            return False
+        """Whether a particle goes on at both sides of something: two pieces of 4 pixels."""
         pieces, _ = ndimage.label(self.owner == number, structure=np.ones((3, 3)))
         return np.count_nonzero(np.bincount(pieces.ravel())[1:] >= 4) >= 2
 

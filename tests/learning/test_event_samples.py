@@ -86,6 +86,21 @@ def test_two_tracks_that_cross_are_a_blend():
     assert observed_category([MUON, other], CAMERA) == "blend"
 
 
+def test_crossing_counts_among_any_particles_of_an_event():
+    aside = line((0, 31), (20, 31), electrons=5000.0)
+    other = line((0, 12), (22, 18), electrons=900.0)
+    assert observed_category([aside, MUON], CAMERA) != "blend"
+    assert observed_category([aside, MUON, other], CAMERA) == "blend"
+
+
+def test_particles_that_cross_beside_a_star_make_a_blend():
+    prongs = (line((20, 20), end, kind="spallation") for end in ((20, 35), (8, 10), (33, 12)))
+    star = joined(*prongs)
+    along, across = line((20, 36), (20, 46), 900.0), line((15, 41), (25, 41), 1500.0)
+    assert observed_category([star, along], CAMERA) == "spallation_star"
+    assert observed_category([star, across, along], CAMERA) == "blend"
+
+
 def test_two_tracks_in_one_line_look_like_one():
     assert observed_category([MUON, line((10, 28), (10, 45))], CAMERA) == "track"
 
