@@ -151,7 +151,7 @@ def fit_star_trees(samples, *, trees, leaves=31, rate=0.15, seed=1):
     >>> import numpy as np
     >>> from crismis.learning.boosting import fit_star_trees
     >>> from crismis.learning.dataset import Samples
-    >>> inputs = np.random.default_rng(1).normal(size=(2000, 55)).astype("f4")
+    >>> inputs = np.random.default_rng(1).normal(size=(2000, 62)).astype("f4")
     >>> labels = (inputs[:, 12] > 0).astype("u1")
     >>> samples = Samples(inputs, np.zeros((1, 2), "f4"), np.zeros(2000, int), labels,
     ...                   np.ones(2000, "f4"))

@@ -5,6 +5,7 @@ import pytest
 from crismis.identify import _kernels
 from crismis.identify.judge import load_judge
 from crismis.learning.boosting import fit_star_trees
+from crismis.learning.dataset import Samples
 from crismis.learning.fields import Field
 from crismis.learning.stars import orientations_star, sample_stars
 
@@ -55,7 +56,9 @@ def test_orientations_turn_both_windows_and_nothing_else():
     assert np.array_equal(turned[:, 50:], np.tile(inputs[50:], (8, 1)))
 
 
-def test_trees_learn_which_pixels_of_stars_are_hit(samples):
+def test_trees_learn_which_pixels_of_stars_are_hit():
+    rng, judge = np.random.default_rng(1), load_judge("space")
+    samples = Samples.join([sample_stars(star_field(seed), rng, judge) for seed in range(3, 11)])
     arrays = fit_star_trees(samples, trees=20, seed=1)
     del arrays["output"]
     trees = _kernels.Trees(**arrays, inputs=_kernels.STAR_INPUTS)
