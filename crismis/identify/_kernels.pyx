@@ -485,7 +485,7 @@ cdef class Trees:
                     continue
                 last = first + below[left[i]]
                 node[nodes] = node_t(feature[i], threshold[i],
-                                     <int32_t>~((1 << last) - (1 << first)))
+                                     <int32_t>~((<int64_t>1 << last) - (<int64_t>1 << first)))
                 nodes += 1
                 ways += [(left[i], first), (right[i], last)]
             end[tree] = nodes

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network import load_model
 from . import _kernels
-from .sampling import CONDITIONS, measure_scene, tiles
+from .sampling import CONDITIONS, bands, measure_scene, tiles
 from .stars import judge_stars
 from .threads import default_threads, run_tasks
 from .weights import LargeNetwork
@@ -418,11 +418,10 @@ def look_again(scene, judge, probability, n_threads=1):
     True
     """
     networks = _networks(scene, judge)
-    bands = {(row, rows) for row, _, rows, _ in tiles(probability.shape)}
     places = np.concatenate(
         run_tasks(
-            lambda band: _kernels.doubtful(probability, band[0], sum(band), DOUBTFUL),
-            sorted(bands),
+            lambda band: _kernels.doubtful(probability, *band, DOUBTFUL),
+            bands(probability.shape),
             n_threads,
         )
     )

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from . import _kernels
+from .sampling import bands
 from .threads import run_tasks
 
 __all__ = ["StarField", "fit_stars_of", "judge_stars", "star_inputs"]
@@ -31,7 +32,10 @@ _ENOUGH, _SOME, _MOST = 8, 24, 100  # of these
 _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
-_LARGEST_ERROR = 0.02
+_UNTOLD, _LARGEST_ERROR = (
+    0.03,
+    0.02,
+)  # of the point-spread function; where nothing tells, and at most
 _LARGEST_CHI = 1.5
 _BAND = 512  # rows whose stars are fitted at once, so that memory does not grow with the image
 _ROWS = 4096
@@ -136,7 +140,9 @@ class _Shape:
 def _common_shape(image, probability, n_threads):
     """The shape that the peaks of an image have in common, if they have one."""
     found = run_tasks(
-        lambda band: image.peaks(probability, LEAST_PEAK, *band), _bands(probability), n_threads
+        lambda band: image.peaks(probability, LEAST_PEAK, *band),
+        bands(probability.shape, _BAND),
+        n_threads,
     )
     places, snr = (np.concatenate(part) for part in zip(*found, strict=True))
     chosen = _tell_tale(image, probability, places, snr)
@@ -146,11 +152,6 @@ def _common_shape(image, probability, n_threads):
     near = _with_neighbours(places, telling, probability.shape[1])
     shape = _Group(image, probability, places[near]).common_shape(telling[near])
     return shape and _Shape(*shape, places, telling)
-
-
-def _bands(probability):
-    rows = len(probability)
-    return [(first, min(first + _BAND, rows)) for first in range(0, rows, _BAND)]
 
 
 def _fit_band(image, probability, shape, first, last):
@@ -208,7 +209,7 @@ class _Group:
     def common_shape(self, clear):
         """The point-spread function that the clear ones tell, and its error, if they have one."""
         told = np.flatnonzero(clear)
-        psf, error = _first_guess(self.stamps[told], self.weights[told], self.sigma), 0.03
+        psf, error = _first_guess(self.stamps[told], self.weights[told], self.sigma), _UNTOLD
         self.begin(psf)
         # In the end one half tells it and the other how wrong it is: few stars fit their own noise.
         for telling, asked in ((told, told), (told, told), (told[::2], told[1::2])):
@@ -235,7 +236,7 @@ class _Group:
         core = np.hypot(*(np.indices(models.shape[1:]) - _HALF)) <= 1.8
         sure = np.flatnonzero(core & (self.weights[asked] > 0.9) & (models > 30))
         if len(sure) <= 20:
-            return 0.03
+            return _UNTOLD
         # Noise matters least in the brightest pixels, which therefore tell most.
         sure = sure[np.argsort(-models.flat[sure], kind="stable")][: max(20, len(sure) // 4)]
         model = models.flat[sure]
@@ -443,5 +444,5 @@ def judge_stars(image, trees, probability, n_threads=1):
         return places, expit(np.concatenate(logits))
 
     # No band may see what another one has changed.
-    for places, value in run_tasks(judged, _bands(probability), n_threads):
+    for places, value in run_tasks(judged, bands(probability.shape, _BAND), n_threads):
         probability.reshape(-1)[places] = value

@@ -42,9 +42,9 @@
 #define UNLIKELY -5.0f /* logit below which trees judge nothing again */
 #define MOST_LANES 8 /* pixels that any target judges at once */
 #define TOGETHER 32 /* pixels that each node of a tree sees at once */
-#define BLOCK 16 /* pixels of a row that are refined, or not, together */
-#define BLOCKS(width) (((width) + BLOCK - 1) / BLOCK)
 #define MOST_LEAVES 32 /* of a tree: one bit each */
+#define BLOCK 16 /* pixels of a row that are made ready for refinements together */
+#define BLOCKS(width) (((width) + BLOCK - 1) / BLOCK)
 #define LOGIT_RANGE 10.0f
 #define HIT 0.5f  /* probability from which the second look takes a pixel for a hit */
 #define LOOK_REACH 4 /* how near to a hit the second look looks, in rows and columns */
@@ -140,7 +140,8 @@ typedef struct {
     float *near, *rest, *last, *logits, *scratch;
     int32_t *found;
     int64_t *from_column, *from_row; /* rows and columns of the image that the planes show */
-    uint8_t *unusable, *distance;
+    uint8_t *unusable, *distance; /* of a look */
+    uint8_t *needed;              /* of refinements, blocks of a row after another; the same memory */
     void *memory;
 } work_t;
 
@@ -234,6 +235,7 @@ static int allocate_work(work_t *w, int64_t rows, int64_t columns, int64_t borde
     w->found = (int32_t *)(memory + wide + floats);
     w->unusable = (uint8_t *)(memory + wide + floats + whole);
     w->distance = w->unusable + n;
+    w->needed = w->unusable;
     return 1;
 }
 

@@ -627,7 +627,7 @@ TARGET static void NAME(refine_found)(const image_t *im, const model_t *m, int w
 TARGET static void NAME(mark_needed)(work_t *w, float least)
 {
     int64_t width = w->planes.width, height = w->planes.height, blocks = BLOCKS(width);
-    memset(w->unusable, 0, height * blocks);
+    memset(w->needed, 0, height * blocks);
     for (int64_t i = 0; i < height; i++)
         for (int64_t b = 0; b < blocks; b++) {
             const float *value = w->last + i * width + b * BLOCK;
@@ -644,7 +644,7 @@ TARGET static void NAME(mark_needed)(work_t *w, float least)
             }
             int64_t last = i + INNER < height ? i + INNER : height - 1;
             for (int64_t y = i < INNER ? 0 : i - INNER; y <= last; y++) {
-                uint8_t *needed = w->unusable + y * blocks + b;
+                uint8_t *needed = w->needed + y * blocks + b;
                 needed[0] = 1;
                 if (left && b > 0) needed[-1] = 1;
                 if (right && b + 1 < blocks) needed[1] = 1;
@@ -658,7 +658,7 @@ TARGET static void NAME(fill_needed)(work_t *w)
     const planes_t *p = &w->planes;
     int64_t width = p->width, blocks = BLOCKS(width);
     for (int64_t k = 0; k < p->height * blocks; k++) {
-        if (!w->unusable[k]) continue;
+        if (!w->needed[k]) continue;
         int64_t column = k % blocks * BLOCK, at = k / blocks * width + column;
         int64_t here = width - column < BLOCK ? width - column : BLOCK;
         for (int64_t j = at; j < at + here; j++) p->compressed[j] = NAME(asinh)(p->snr[j]);
