@@ -62,7 +62,7 @@ cdef extern from "measure.h" nogil:
         const int16_t *even_weights
         const int16_t *turned_weights2
         const int16_t *even_weights2
-        const uint8_t *shared2
+        const int32_t *shared2
         const float *turned_step
         const float *even_step
         const float *step2
@@ -89,6 +89,8 @@ cdef extern from "measure.h" nogil:
     int TOGETHER, MAX_LEAVES "MOST_LEAVES"
     int later_judgements(const model_t *)
     void sum_rows(const trees_t *, const float *, int64_t, int64_t, float *, float *, int)
+    size_t planes_size(int64_t, int64_t, int64_t)
+    void set_planes(planes_t *, float *, int64_t, int64_t, int64_t)
     int allocate_planes(planes_t *, int64_t, int64_t, int64_t)
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int, int, int64_t, int64_t, int64_t, int64_t,
@@ -381,23 +383,16 @@ cdef class Image:
     def planes(self, int64_t row, int64_t column, int64_t rows, int64_t columns):
         """Return S/N, its asinh and the 5 x 5 means of that, with a border of `REACH`."""
         cdef planes_t planes
-        out = np.empty((3, rows + 2 * HALO, columns + 2 * HALO), dtype=np.float32)
-        cdef float[:, :, ::1] view = out
-        cdef int16_t[:, :, ::1] steps = np.empty((2, *out.shape[1:]), dtype=np.int16)
-        planes.snr = &view[0, 0, 0]
-        planes.compressed = &view[1, 0, 0]
-        planes.context = &view[2, 0, 0]
-        planes.near_steps = &steps[0, 0, 0]
-        planes.far_steps = &steps[1, 0, 0]
-        planes.border = HALO
-        planes.height = rows + 2 * HALO
-        planes.width = columns + 2 * HALO
+        memory = np.empty(planes_size(rows, columns, HALO), dtype=np.float32)
+        cdef float[::1] view = memory
         cdef int status
         with nogil:
+            set_planes(&planes, &view[0], rows, columns, HALO)
             status = make_planes(&self.c, row, column, &planes, self.target)
         if status:
             raise MemoryError
-        return out
+        shape = 3, planes.height, planes.width
+        return memory[: np.prod(shape)].reshape(shape)
 
     def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
                float least, float saturation, int64_t room):
@@ -526,7 +521,7 @@ cdef class Network:
                  const int16_t[:, :, ::1] even_weights, const float[::1] even_step,
                  const float[::1] even_bias,
                  const int16_t[:, :, ::1] turned_weights2, const int16_t[:, :, ::1] even_weights2,
-                 const uint8_t[::1] shared2, const float[::1] step2, const float[::1] bias2,
+                 const int32_t[::1] shared2, const float[::1] step2, const float[::1] bias2,
                  const float[::1] weights3, const float[:, :, ::1] refine_weights,
                  const float[:, ::1] refine_bias, const float[:, ::1] refine_out,
                  const float[::1] table, Trees trees=None):
@@ -562,7 +557,7 @@ cdef class Network:
                 f"{turned} turned units of {filters} filters and {even} even ones: the kernels need "
                 f"multiples of 4, {FEW} and {UNITS}, {MOST_UNITS} units at most"
             )
-        if np.max(shared2) >= FEW:
+        if np.min(shared2) < 0 or np.max(shared2) >= FEW:
             raise ValueError(f"shared2 names a sum of even units beyond {FEW}")
         self.keep = (first_weights, first_bias, first_out, turned_weights, turned_step,
                      turned_bias, even_weights, even_step, even_bias, turned_weights2,

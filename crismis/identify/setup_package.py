@@ -10,7 +10,7 @@ def get_extensions():
     """Return the extension with the flags that let loops become vector code."""
     here = "crismis/identify"
     flags = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
-    headers = ("judge.h", "judge_body.h", "measure.h", "measure_body.h", "stars.h")
+    headers = ("judge.h", "judge_body.h", "measure.h", "measure_body.h", "stars.h", "words.h")
     return [
         Extension(
             "crismis.identify._kernels",

@@ -221,7 +221,7 @@ def _second_layer(turned, even):
     return (
         _whole(turned, worth),
         np.ascontiguousarray(few.transpose(0, 2, 1)),
-        which.astype(np.uint8),
+        which.astype(np.int32),
         worth.astype(np.float32),
     )
 

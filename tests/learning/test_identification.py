@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 import sys
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from crismis.learning.identification import IdentifyConfig, train_identify
 from crismis.network import load_model
 
 load_commands()
+
+_SPACE = files("crismis").joinpath("models", "identify-space.crm")
 
 SMALL = IdentifyConfig(
     name="small",
@@ -155,11 +158,12 @@ def test_fields_without_candidates_are_an_error_that_says_so(tmp_path):
 
 def test_trees_for_stars_come_from_larger_fields_with_stars_of_one_shape(tmp_path):
     pytest.importorskip("torch", reason="training needs PyTorch")
+    known = {"start": str(_SPACE), "hidden": (96, 384), "rate": 1e-6}  # what stars are
     starry = replace(
-        SMALL, kinds={"stars": 1.0}, shape=(256, 256), fields=4, rounds=1, refinements=1, batch=2048
+        SMALL, kinds={"stars": 1.0}, shape=(256, 256), fields=4, rounds=1, refinements=1, **known
     )
     path = tmp_path / "starry.crm"
-    card = train_identify(replace(starry, star_trees=3, star_fields=8), path, n_threads=1)
+    card = train_identify(replace(starry, star_trees=3, star_fields=16), path, n_threads=1)
     assert card["config"]["star_trees"] == 3
     assert len(load_model(path)[0]["stars_roots"]) == 3
     assert load_judge(path).star_trees is not None

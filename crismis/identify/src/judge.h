@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "words.h"
+
 #define MOST_COLUMNS 256 /* that are judged at once, so that the planes stay in the cache */
 #define CELL 16 /* side of the cells whose pixels are looked at together */
 #define HALO 18   /* reach of the judge's window: 15 + 2 pixels, and one to spare */
@@ -29,9 +31,9 @@
 #define N_EVEN (RINGS(NEAR) + RINGS(INNER) + 1 + RINGS(3) - RINGS(1))
 #define FEW 32 /* hidden units handled at once where there are fewer */
 #define RATIO_AT 64 /* of the folded inputs: 8 x 8 of the window, 4 x (4 + 4) of ratios and boxes */
-#define CONTEXT_AT (RATIO_AT + 4)
 #define CENTRE_AT 96
 #define FOLDED 98
+#define FAR_WIDTH(width) (((width) + STEP - 1) / STEP) /* columns with the same place in a box */
 #define NEAR_STEPS 128.0f /* to which the large network's inputs are rounded, per unit: asinh S/N, */
 #define RATIO_STEPS 512.0f /* and ratios; sums over the eight pixels of a ring fit into 16 bits */
 #define MOST_STEPS 2048
@@ -51,6 +53,7 @@
 #define SOURCE_SNR 12.0f /* mean S/N of the scene under hits from which they lie on a source */
 #define HIDDEN(m) ((size_t)((m)->turned + (m)->even))
 #define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (4 * FOLDED + N_EVEN + HIDDEN(m)) / 2))
+#define LINE 64 /* bytes of a cache line */
 
 typedef struct {
     const float *electrons;
@@ -88,7 +91,7 @@ typedef struct {
        other; what even units add to the second layer is the same for several of its units. */
     int filters; /* turned / 4, filled up to a multiple of FEW */
     const int16_t *turned_weights, *even_weights, *turned_weights2, *even_weights2;
-    const uint8_t *shared2; /* UNITS: which of the FEW sums of even units each one takes */
+    const int32_t *shared2; /* UNITS: which of the FEW sums of even units each one takes */
     const float *turned_step, *even_step, *step2;
     const float *turned_bias, *even_bias, *bias2;
     const float *weights3;         /* UNITS + 1, the last one the bias */
@@ -104,7 +107,8 @@ typedef struct {
 typedef struct {
     float *snr, *compressed;
     float *context; /* this and the steps only where the border is as wide as HALO */
-    int16_t *near_steps, *far_steps;
+    int16_t *near_steps; /* of the asinh */
+    int16_t *far_steps;  /* of the boxes, in each row first of columns 0, STEP, 2 STEP ... */
     int64_t width, height, border;
 } planes_t;
 
@@ -181,6 +185,13 @@ static float probability(float logit, const float *table)
     return 1.0f / (1.0f + expf(-value));
 }
 
+/* Numbers that planes take; loads of whole registers reach beyond the last one. */
+static size_t planes_size(int64_t rows, int64_t columns, int64_t border)
+{
+    size_t height = (size_t)(rows + 2 * border), width = (size_t)(columns + 2 * border);
+    return height * (3 * width + (width + STEP * FAR_WIDTH(width) + 1) / 2) + 4;
+}
+
 static void set_planes(planes_t *p, float *memory, int64_t rows, int64_t columns, int64_t border)
 {
     p->border = border;
@@ -196,8 +207,7 @@ static void set_planes(planes_t *p, float *memory, int64_t rows, int64_t columns
 
 static int allocate_planes(planes_t *p, int64_t rows, int64_t columns, int64_t border)
 {
-    size_t n = (size_t)((rows + 2 * border) * (columns + 2 * border));
-    float *memory = malloc(n * (3 * sizeof(float) + 2 * sizeof(int16_t)));
+    float *memory = malloc(planes_size(rows, columns, border) * sizeof(float));
     if (memory) set_planes(p, memory, rows, columns, border);
     return memory != NULL;
 }
@@ -219,19 +229,23 @@ static int allocate_work(work_t *w, int64_t rows, int64_t columns, int64_t borde
 {
     int64_t height = rows + 2 * border, width = columns + 2 * border;
     size_t n = (size_t)(height * width), wide = (size_t)(height + width) * sizeof(int64_t);
-    size_t floats = (8 * n + scratch) * sizeof(float), whole = (n + MOST_LANES) * sizeof(int32_t);
-    char *memory = malloc(wide + floats + whole + 2 * n);
+    size_t shown = planes_size(rows, columns, border);
+    size_t floats = (shown + 4 * n) * sizeof(float), whole = (n + MOST_LANES) * sizeof(int32_t);
+    size_t lines = (scratch * sizeof(float) / LINE + 1) * LINE;
+    char *memory = malloc(LINE + lines + wide + floats + whole + 2 * n);
     w->memory = memory;
     if (!memory) return 0;
+    memory += LINE - (uintptr_t)memory % LINE;
+    w->scratch = (float *)memory;
+    memory += lines;
     w->from_column = (int64_t *)memory;
     w->from_row = w->from_column + width;
     float *planes = (float *)(memory + wide);
     set_planes(&w->planes, planes, rows, columns, border);
-    w->near = planes + 4 * n;
-    w->rest = planes + 5 * n;
-    w->last = planes + 6 * n;
-    w->logits = planes + 7 * n;
-    w->scratch = planes + 8 * n;
+    w->near = planes + shown;
+    w->rest = w->near + n;
+    w->last = w->rest + n;
+    w->logits = w->last + n;
     w->found = (int32_t *)(memory + wide + floats);
     w->unusable = (uint8_t *)(memory + wide + floats + whole);
     w->distance = w->unusable + n;
@@ -241,11 +255,15 @@ static int allocate_work(work_t *w, int64_t rows, int64_t columns, int64_t borde
 
 #if defined(__GNUC__)
 #define GNU_VECTORS 1
+typedef float eight_t __attribute__((vector_size(32), aligned(4)));
+typedef int32_t whole_eight_t __attribute__((vector_size(32), aligned(4)));
 #define ALONE __attribute__((noinline)) /* needs all registers for itself */
+#define ALIGNED __attribute__((aligned(LINE))) /* no register's content lies across two cache lines */
 #define INLINE __attribute__((always_inline)) inline
 #else
 #define GNU_VECTORS 0
 #define ALONE
+#define ALIGNED
 #define INLINE
 #endif
 
@@ -286,6 +304,8 @@ static int allocate_work(work_t *w, int64_t rows, int64_t columns, int64_t borde
 #define LANES 8
 #define ADD_PRODUCTS(sum, a, b) \
     (sum + (NAME(ivec))_mm512_madd_epi16((__m512i)(a), (__m512i)(b)))
+#define PICK_SUMS(low, which, high) \
+    ((NAME(ivec))_mm512_permutex2var_epi32((__m512i)(low), (__m512i)(which), (__m512i)(high)))
 #include "judge_body.h"
 #undef NAME
 #undef TARGET
@@ -306,6 +326,7 @@ AVX512_VNNI static inline __m512i add_products_vnni(__m512i sum, __m512i a, __m5
 #undef VECTOR
 #undef LANES
 #undef ADD_PRODUCTS
+#undef PICK_SUMS
 #else
 #define MANY_TARGETS 0
 #endif

@@ -127,7 +127,7 @@ TARGET static float NAME(brightness)(float snr, float sigma_electrons)
 }
 
 /* Means of 5 x 5 boxes; direct sums, so that they do not depend on the tile. And whole steps of both
-   planes. */
+   planes; those of the boxes in an order in which the boxes of a window lie side by side. */
 TARGET static int NAME(boxes)(planes_t *p)
 {
     int64_t height = p->height, width = p->width;
@@ -146,8 +146,13 @@ TARGET static int NAME(boxes)(planes_t *p)
             context[j] = (column_sum[j - 2] + column_sum[j - 1] + column_sum[j] +
                           column_sum[j + 1] + column_sum[j + 2]) * 0.04f;
     }
-    for (int64_t k = 0; k < height * width; k++)
-        p->far_steps[k] = NAME(to_steps)(p->context[k], NEAR_STEPS);
+    int16_t *steps = (int16_t *)column_sum, *far = p->far_steps;
+    for (int64_t i = 0; i < height; i++) {
+        for (int64_t j = 0; j < width; j++)
+            steps[j] = NAME(to_steps)(p->context[i * width + j], NEAR_STEPS);
+        for (int64_t first = 0; first < STEP; first++, far += FAR_WIDTH(width))
+            for (int64_t j = first, k = 0; j < width; j += STEP) far[k++] = steps[j];
+    }
     free(column_sum);
     return 0;
 }
@@ -236,13 +241,44 @@ TARGET static int NAME(make_planes)(const image_t *im, int64_t row, int64_t colu
     return NAME(boxes)(p);
 }
 
+/* Numbers of the places of a row that pass, of which the first one's is given, and how many they are;
+   there is room for eight more in `passes`. */
+TARGET static int64_t NAME(list_passing)(uint8_t *passes, int64_t n, int32_t first, int32_t *found)
+{
+    int64_t count = 0;
+    if (n <= 0) return 0;
+    memset(passes + n, 0, 8); /* whole words */
+    for (int64_t j = 0; j < n; j += 8) {
+        uint64_t word;
+        memcpy(&word, passes + j, sizeof word);
+        if (!word) continue;
+        for (int64_t k = j; k < j + 8; k++)
+            if (passes[k]) found[count++] = first + (int32_t)k;
+    }
+    return count;
+}
+
+/* The same of those above a number. */
+TARGET static int64_t NAME(list_above)(const float *value, int64_t n, float least, int32_t first,
+                                       int32_t *found)
+{
+    uint8_t passes[MOST_COLUMNS + 8];
+    int64_t count = 0;
+    for (int64_t done = 0; done < n; done += MOST_COLUMNS) {
+        int64_t here = n - done < MOST_COLUMNS ? n - done : MOST_COLUMNS;
+        for (int64_t j = 0; j < here; j++) passes[j] = value[done + j] > least;
+        count += NAME(list_passing)(passes, here, first + (int32_t)done, found + count);
+    }
+    return count;
+}
+
 /* Candidates: above the floor, and not alone in the noise. */
 TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const uint8_t *bad,
                                    int64_t stride, int32_t *found)
 {
     int64_t width = p->width, first = p->border, last = width - first, n = 0;
     float floor_snr = m->floor_snr, floor_peak = m->floor_peak;
-    uint8_t passes[MOST_COLUMNS + 8]; /* whole words */
+    uint8_t passes[MOST_COLUMNS + 8];
     for (int64_t i = p->border; i < p->height - p->border; i++) {
         const float *s = p->snr + i * width + first, *above = s - width, *below = s + width;
         const uint8_t *line = bad + (i - p->border) * stride;
@@ -256,14 +292,7 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
             }
             passes[j] = (s[j] > floor_snr) & (peak > floor_peak) & !line[j];
         }
-        memset(passes + last - first, 0, 8);
-        for (int64_t j = 0; j < last - first; j += 8) {
-            uint64_t word;
-            memcpy(&word, passes + j, sizeof word);
-            if (!word) continue;
-            for (int64_t k = j; k < j + 8; k++)
-                if (passes[k]) found[n++] = (int32_t)(i * width + first + k);
-        }
+        n += NAME(list_passing)(passes, last - first, (int32_t)(i * width + first), found + n);
     }
     return n;
 }
@@ -271,41 +300,54 @@ TARGET static int64_t NAME(screen)(const model_t *m, const planes_t *p, const ui
 /* Fold a window along its middle row and column: sums of the four pixels that these mirror into one
    another, with all four parities. Of each row there are eight numbers from the middle column to the
    right, and eight to the left; the rows begin with the middle one of `half` on either side. */
-TARGET INLINE static void NAME(fold)(const int16_t right[][8], const int16_t left[][8],
-                                     const int half, int16_t *out)
+TARGET INLINE static void NAME(fold)(const words_t *right, const words_t *left, const int half,
+                                     int16_t *out)
 {
     for (int i = 0; i <= half; i++, out += 8) {
-        const int16_t *a = right[half + i], *b = right[half - i];
-        const int16_t *c = left[half + i], *d = left[half - i];
-        for (int j = 0; j < 8; j++) {
-            int16_t even = a[j] + b[j], odd = a[j] - b[j];
-            int16_t even_left = c[j] + d[j], odd_left = c[j] - d[j];
-            out[j] = even + even_left;
-            out[FOLDED + j] = even - even_left;
-            out[2 * FOLDED + j] = odd + odd_left;
-            out[3 * FOLDED + j] = odd - odd_left;
-        }
+        words_t even = PLUS(right[half + i], right[half - i]);
+        words_t odd = MINUS(right[half + i], right[half - i]);
+        words_t even_left = PLUS(left[half + i], left[half - i]);
+        words_t odd_left = MINUS(left[half + i], left[half - i]);
+        store_words(out, PLUS(even, even_left));
+        store_words(out + FOLDED, MINUS(even, even_left));
+        store_words(out + 2 * FOLDED, PLUS(odd, odd_left));
+        store_words(out + 3 * FOLDED, MINUS(odd, odd_left));
     }
 }
 
-/* Sums over the eight turned and mirrored copies of a folded window, of each ring of pixels that
-   these make equal. */
-TARGET INLINE static void NAME(sum_copies)(const int16_t *quarter, const int half, const int least,
-                                           int16_t *out)
+/* Sums over the eight turned and mirrored copies of what is folded, of each ring of pixels that these
+   make equal. Only the first `far + 1` numbers of a line count: the next line is written over the
+   others. */
+TARGET INLINE static void NAME(sum_copies)(const int16_t *folded, int16_t *out)
 {
-    for (int far = least; far <= half; far++)
-        for (int near = 0; near <= far; near++)
-            *out++ = quarter[8 * far + near] + quarter[8 * near + far];
+    words_t near[NEAR + 1], turned[NEAR + 1];
+    for (int far = 0; far <= NEAR; far++) near[far] = turned[far] = load_words(folded + 8 * far);
+    transpose_words(turned);
+    for (int far = 0; far <= NEAR; out += ++far) store_words(out, PLUS(near[far], turned[far]));
+    folded += RATIO_AT;
+    for (int far = 0; far <= INNER; far++) near[far] = turned[far] = load_words(folded + 8 * far);
+    transpose_halves(turned);
+    for (int far = 0; far <= INNER; far++) near[far] = PLUS(near[far], turned[far]);
+    for (int far = 0; far <= INNER; out += ++far) store_words(out, near[far]);
+    *out++ = 2 * folded[CENTRE_AT - RATIO_AT];
+    for (int far = 2; far <= INNER; out += ++far) store_right_half(out, near[far]);
+}
+
+/* Nothing below 0; as whole numbers, of which processors find the greater one at once. */
+TARGET INLINE static float NAME(positive)(float value)
+{
+    int32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = bits > 0 ? bits : 0;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
 }
 
 /* What one step of the sums is worth, the bias, and nothing below 0. */
-TARGET static void NAME(activate)(const int32_t *sum, const float *step, const float *bias,
-                                  int units, float *layer)
+TARGET INLINE static void NAME(activate)(const int32_t *sum, const float *step, const float *bias,
+                                         const int units, float *layer)
 {
-    for (int v = 0; v < units; v++) {
-        float value = sum[v] * step[v] + bias[v];
-        layer[v] = value > 0 ? value : 0;
-    }
+    for (int v = 0; v < units; v++) layer[v] = NAME(positive)(sum[v] * step[v] + bias[v]);
 }
 
 /* The same of a filter's four mirrored copies, from its sums of each parity. */
@@ -313,15 +355,28 @@ TARGET static void NAME(activate_copies)(const int32_t *ee, int64_t apart, const
                                          const float *bias, int units, float *layer)
 {
     const int32_t *eo = ee + apart, *oe = eo + apart, *oo = oe + apart;
-    int32_t sum[4][FEW];
-    for (int v = 0; v < units; v++) {
-        int32_t a = ee[v] + oe[v], b = eo[v] + oo[v], c = ee[v] - oe[v], d = eo[v] - oo[v];
-        sum[0][v] = a + b;
-        sum[1][v] = a - b;
-        sum[2][v] = c + d;
-        sum[3][v] = c - d;
+    int v = 0;
+#if GNU_VECTORS
+    for (; v + 8 <= units; v += 8) {
+        whole_eight_t even = *(const whole_eight_t *)(ee + v), odd = *(const whole_eight_t *)(eo + v);
+        whole_eight_t even_odd = *(const whole_eight_t *)(oe + v);
+        whole_eight_t odd_odd = *(const whole_eight_t *)(oo + v);
+        whole_eight_t a = even + even_odd, b = odd + odd_odd, c = even - even_odd, d = odd - odd_odd;
+        whole_eight_t sum[4] = {a + b, a - b, c + d, c - d};
+        for (int k = 0; k < 4; k++) {
+            eight_t value = __builtin_convertvector(sum[k], eight_t);
+            value = value * *(const eight_t *)(step + v) + *(const eight_t *)(bias + v);
+            value = (eight_t)((whole_eight_t)value & (value > 0));
+            memcpy(layer + k * units + v, &value, sizeof value);
+        }
     }
-    for (int k = 0; k < 4; k++) NAME(activate)(sum[k], step, bias, units, layer + k * units);
+#endif
+    for (; v < units; v++) {
+        int32_t a = ee[v] + oe[v], b = eo[v] + oo[v], c = ee[v] - oe[v], d = eo[v] - oo[v];
+        int32_t sum[4] = {a + b, a - b, c + d, c - d};
+        for (int k = 0; k < 4; k++)
+            NAME(activate)(sum + k, step + v, bias + v, 1, layer + k * units + v);
+    }
 }
 
 /* Steps of one pixel's hidden units, of which the greatest has the most; what a step is worth. */
@@ -340,36 +395,52 @@ TARGET static float NAME(layer_steps)(const float *layer, int width, int16_t *ou
     return greatest / MOST_HIDDEN;
 }
 
+/* Whole steps of eight ratios between -1 and 4. */
+TARGET INLINE static words_t NAME(ratio_steps)(const float *line, float inverse)
+{
+#if GNU_VECTORS
+    const whole_eight_t low = (whole_eight_t)((eight_t){0} - 1.0f);
+    const whole_eight_t high = (whole_eight_t)((eight_t){0} + 4.0f);
+    eight_t ratio = *(const eight_t *)line * inverse;
+    whole_eight_t bits = (whole_eight_t)ratio, under = ratio < -1.0f, over = ratio > 4.0f;
+    ratio = (eight_t)((under & low) | (over & high) | (~(under | over) & bits));
+    ratio = ratio * RATIO_STEPS + (MOST_STEPS + 0.5f);
+    return __builtin_convertvector(__builtin_convertvector(ratio, whole_eight_t) - MOST_STEPS,
+                                   words_t);
+#else
+    int16_t steps[8];
+    for (int j = 0; j < 8; j++) {
+        float ratio = line[j] * inverse;
+        ratio = ratio < -1.0f ? -1.0f : (ratio > 4.0f ? 4.0f : ratio);
+        steps[j] = NAME(to_steps)(ratio, RATIO_STEPS);
+    }
+    return load_words(steps);
+#endif
+}
+
 /* What the large network sees of a pixel, folded: four times FOLDED numbers. The windows of ratios
    and of boxes are folded together. */
 TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, int16_t *out)
 {
     const float *s = p->snr + at;
     float centre = s[0], inverse = 1.0f / (centre > 1.0f ? centre : 1.0f);
-    float line[2 * INNER + 1][8], *all = line[0]; /* eight numbers fill a register */
-    int16_t steps[2 * INNER + 1][8], *whole = steps[0];
-    int16_t right[2 * NEAR + 1][8], left[2 * NEAR + 1][8];
+    int32_t width = (int32_t)p->width, row = at / width, column = at % width;
+    words_t right[2 * NEAR + 1], left[2 * NEAR + 1];
     for (int i = 0; i <= 2 * NEAR; i++) {
-        const int16_t *middle = p->near_steps + at + (i - NEAR) * p->width;
-        for (int j = 0; j < 8; j++) right[i][j] = middle[j];
-        for (int j = 0; j < 8; j++) left[i][j] = middle[-j];
+        const int16_t *middle = p->near_steps + at + (i - NEAR) * width;
+        words_t before = load_words(middle - 7);
+        right[i] = load_words(middle);
+        left[i] = PICK(before, before, 7, 6, 5, 4, 3, 2, 1, 0);
     }
     NAME(fold)(right, left, NEAR, out);
-    for (int i = 0; i <= 2 * INNER; i++)
-        memcpy(line[i], s + (i - INNER) * p->width - INNER, sizeof line[i]);
-    for (int k = 0; k < 8 * (2 * INNER + 1); k++) {
-        float r = all[k] * inverse;
-        r = r < -1.0f ? -1.0f : (r > 4.0f ? 4.0f : r);
-        whole[k] = NAME(to_steps)(r, RATIO_STEPS);
-    }
     for (int i = 0; i <= 2 * INNER; i++) {
-        const int16_t *far = p->far_steps + at + (i - INNER) * STEP * p->width;
-        for (int j = 0; j <= INNER; j++) {
-            right[i][j] = steps[i][INNER + j];
-            left[i][j] = steps[i][INNER - j];
-            right[i][4 + j] = far[STEP * j];
-            left[i][4 + j] = far[-STEP * j];
-        }
+        const float *line = s + (i - INNER) * width - INNER;
+        int32_t line_of_boxes = (row + (i - INNER) * STEP) * STEP + column % STEP;
+        words_t ratios = NAME(ratio_steps)(line, inverse);
+        words_t boxes = load_words(p->far_steps + (int64_t)line_of_boxes * FAR_WIDTH(width) +
+                                   column / STEP - INNER);
+        right[i] = PICK(ratios, boxes, 3, 4, 5, 6, 11, 12, 13, 14);
+        left[i] = PICK(ratios, boxes, 3, 2, 1, 0, 11, 10, 9, 8);
     }
     NAME(fold)(right, left, INNER, out + RATIO_AT);
     int16_t brightness = NAME(to_steps)(NAME(brightness)(centre, im->sigma_electrons), NEAR_STEPS);
@@ -382,6 +453,21 @@ TARGET static void NAME(see)(const image_t *im, const planes_t *p, int32_t at, i
 /* The last layer: the bias, and what the hidden units add, in an order that suits all registers. */
 TARGET INLINE static float NAME(add_up)(const float *hidden, const float *weights)
 {
+#if GNU_VECTORS
+    eight_t sum[2];
+    for (int u = 0; u < UNITS; u += 8) {
+        eight_t value = *(const eight_t *)(hidden + u), weight = *(const eight_t *)(weights + u);
+        value = (eight_t)((whole_eight_t)value & (value > 0));
+        if (u < 16)
+            sum[u / 8] = value * weight;
+        else
+            sum[u / 8 % 2] += value * weight;
+    }
+    eight_t all = sum[0] + sum[1];
+    all += PICK(all, all, 4, 5, 6, 7, 0, 1, 2, 3);
+    all += PICK(all, all, 2, 3, 0, 1, 6, 7, 4, 5);
+    return weights[UNITS] + (all[0] + all[1]);
+#else
     float sum[16];
     for (int v = 0; v < 16; v++) sum[v] = (hidden[v] > 0 ? hidden[v] : 0) * weights[v];
     for (int u = 16; u < UNITS; u += 16)
@@ -390,6 +476,24 @@ TARGET INLINE static float NAME(add_up)(const float *hidden, const float *weight
     for (int n = 8; n; n /= 2)
         for (int v = 0; v < n; v++) sum[v] += sum[v + n];
     return weights[UNITS] + sum[0];
+#endif
+}
+
+/* Of FEW sums, those that each unit takes. */
+TARGET INLINE static void NAME(share)(const int32_t *sums, const int32_t *which, int32_t *out)
+{
+#ifdef PICK_SUMS
+    NAME(ivec) low, high, place;
+    memcpy(&low, sums, sizeof low);
+    memcpy(&high, sums + VECTOR, sizeof high);
+    for (int v = 0; v < UNITS; v += VECTOR) {
+        memcpy(&place, which + v, sizeof place);
+        place = PICK_SUMS(low, place, high);
+        memcpy(out + v, &place, sizeof place);
+    }
+#else
+    for (int v = 0; v < UNITS; v++) out[v] = sums[which[v]];
+#endif
 }
 
 TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const planes_t *p,
@@ -399,7 +503,7 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
     int width = m->turned + m->even, filters = m->turned / 4;
     int16_t *folded = (int16_t *)(layer + LANES * width), *sums = folded + 4 * LANES * FOLDED;
     int16_t *active = sums + LANES * N_EVEN;
-    int32_t sum[4][LANES * UNITS];
+    ALIGNED int32_t sum[4][LANES * UNITS];
     float worth[LANES];
     for (int l = 0; l < LANES; l++) {
         int16_t *out = folded + 4 * l * FOLDED, *rings = sums + l * N_EVEN;
@@ -408,10 +512,7 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
         hidden[l] = active + (int64_t)l * width;
         hidden_even[l] = hidden[l] + m->turned;
         NAME(see)(im, p, places[l], out);
-        NAME(sum_copies)(out, NEAR, 0, rings);
-        NAME(sum_copies)(out + RATIO_AT, INNER, 0, rings + RINGS(NEAR));
-        rings[RINGS(NEAR) + RINGS(INNER)] = 2 * out[CENTRE_AT];
-        NAME(sum_copies)(out + CONTEXT_AT, 3, 2, rings + RINGS(NEAR) + RINGS(INNER) + 1);
+        NAME(sum_copies)(out, rings);
     }
     for (int f = 0; f < filters; f += FEW) {
         int here = filters - f < FEW ? filters - f : FEW;
@@ -434,9 +535,11 @@ TARGET static void NAME(judge_block)(const image_t *im, const model_t *m, const 
     NAME(add_pairs)(hidden, m->turned / 2, m->turned_weights2, 2 * UNITS, sum[0]);
     NAME(add_pairs_few)(hidden_even, m->even / 2, m->even_weights2, 2 * FEW, sum[1]);
     for (int l = 0; l < LANES; l++) {
-        float second[UNITS];
+        ALIGNED float second[UNITS];
+        ALIGNED int32_t shared[UNITS];
+        NAME(share)(sum[1] + l * UNITS, m->shared2, shared);
         for (int v = 0; v < UNITS; v++) {
-            int32_t total = sum[0][l * UNITS + v] + sum[1][l * UNITS + m->shared2[v]];
+            int32_t total = sum[0][l * UNITS + v] + shared[v];
             second[v] = total * (m->step2[v] * worth[l]) + m->bias2[v];
         }
         logit[l] = NAME(add_up)(second, m->weights3);
@@ -698,12 +801,12 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
         else
             NAME(renew_inputs)(w, n);
         n = 0;
-        for (int64_t i = edge; i < height - edge; i++) {
-            if (from_row[i] != top + i) continue;
-            for (int64_t j = edge; j < width - edge; j++)
-                if (last[i * width + j] > least && from[j] == left + j)
-                    w->found[n++] = (int32_t)(i * width + j);
-        }
+        int64_t first = edge > -left ? edge : -left;
+        int64_t end = edge > left + width - im->columns ? width - edge : im->columns - left;
+        for (int64_t i = edge; i < height - edge; i++)
+            if (from_row[i] == top + i)
+                n += NAME(list_above)(last + i * width + first, end - first, least,
+                                      (int32_t)(i * width + first), w->found + n);
         NAME(refine_found)(im, m, which + k, w, n);
         for (int64_t l = 0; l < n; l++) last[w->found[l]] = w->logits[l];
         for (int64_t i = 0; mirrored && i < height; i++)
@@ -715,8 +818,14 @@ TARGET static int NAME(refine_planes)(const image_t *im, const model_t *m, int w
     for (int64_t i = 0; i < rows; i++) {
         const float *line = last + (i + border) * width + border;
         float *to = out + (row + i) * im->columns + column;
-        for (int64_t j = 0; j < columns; j++)
-            to[j] = final ? probability(line[j], m->table) : line[j];
+        if (!final) {
+            memcpy(to, line, columns * sizeof(float));
+            continue;
+        }
+        memset(to, 0, columns * sizeof(float));
+        n = NAME(list_above)(line, columns, NOTHING, 0, w->found);
+        for (int64_t k = 0; k < n; k++)
+            to[w->found[k]] = probability(line[w->found[k]], m->table);
     }
     return 0;
 }
