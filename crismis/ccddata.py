@@ -16,6 +16,8 @@ from astropy.wcs import FITSFixedWarning
 
 __all__ = ["CosmicRayCCDData", "Flag"]
 
+_BAND = 256  # rows that are masked at once
+
 
 class Flag(IntFlag):
     """Bits of `CosmicRayCCDData.flags`.
@@ -155,7 +157,8 @@ class CosmicRayCCDData(CCDData):
     def replaced(self, values):
         if values is not None:
             values = np.asarray(values)
-            if values.shape != (count := np.count_nonzero(self._repaired()),):
+            count = sum(np.count_nonzero(self._repaired(rows)) for rows in self._bands())
+            if values.shape != (count,):
                 raise ValueError(
                     f"replaced must hold one value for each of the {count} repaired pixels, "
                     f"got shape {values.shape}"
@@ -174,13 +177,20 @@ class CosmicRayCCDData(CCDData):
         image[self._repaired()] = self.replaced
         return image
 
-    def _repaired(self):
-        if self.flags is None:
-            return np.zeros(self.data.shape, bool)
-        return self._flagged(Flag.REPAIRED)
+    def _bands(self):
+        """Slices of rows, whose masks take less memory than that of the whole image."""
+        return (slice(k, k + _BAND) for k in range(0, max(len(self.data), 1), _BAND))
 
-    def _flagged(self, bit):
-        chosen = self.flags & np.uint8(bit)  # one plane of memory, whatever the image's size
+    def _repaired(self, rows=slice(None)):
+        if self.flags is None:
+            return np.zeros(self.data[rows].shape, bool)
+        return self._flagged(Flag.REPAIRED, rows)
+
+    def _at_repaired(self, image):
+        return np.concatenate([image[rows][self._repaired(rows)] for rows in self._bands()])
+
+    def _flagged(self, bit, rows=slice(None)):
+        chosen = self.flags[rows] & np.uint8(bit)  # one plane of memory, whatever the image's size
         return np.not_equal(chosen, 0, out=chosen.view(bool))
 
     def _slice(self, item):

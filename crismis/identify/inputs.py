@@ -14,6 +14,7 @@ from ..detectors import Detector, get_detector
 from ..headers import Facts
 from .blank import blank_parts
 from .masks import dilate
+from .sampling import bands
 
 __all__ = ["Frame", "finish", "prepare"]
 
@@ -566,7 +567,9 @@ def _flags(frame, hits, repaired, low_confidence):
     flags = hits.view(np.uint8) * flag  # faster than indices are
     _flag_edges(flags, frame.bad)
     if np.isfinite(frame.saturation):
-        flags[frame.electrons >= np.float32(frame.saturation)] |= np.uint8(Flag.SATURATED)
+        for first, last in bands(flags.shape):
+            full = frame.electrons[first:last] >= np.float32(frame.saturation)
+            flags[first:last][full] |= np.uint8(Flag.SATURATED)
     if low_confidence is not None:
         flags.reshape(-1)[low_confidence] |= np.uint8(Flag.LOW_CONFIDENCE)
     return flags
@@ -583,7 +586,7 @@ def _flag_edges(flags, bad):
 
 def _replaced(image, out, factor):
     original = image.original if isinstance(image, CosmicRayCCDData) else image.data
-    values = original[out._repaired()]
+    values = out._at_repaired(original)
     return values.astype(out.data.dtype) if factor == 1.0 else values * out.data.dtype.type(factor)
 
 
