@@ -7,7 +7,14 @@ from libc.math cimport atan2, cos, fabs, log, sin, sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
-__all__ = ["LEVELS", "LEVEL_FEATURES", "forest_scores", "level_descriptors", "ring_statistics"]
+__all__ = [
+    "CROSSING_FEATURES",
+    "LEVELS",
+    "LEVEL_FEATURES",
+    "forest_scores",
+    "level_descriptors",
+    "ring_statistics",
+]
 
 LEVELS = (0.0, 0.15, 0.35)
 """Fractions of the peak above which the pixels of an event are described."""
@@ -27,7 +34,22 @@ LEVEL_FEATURES = (
 )
 """Names of what `level_descriptors` measures at each level."""
 
+CROSSING_FEATURES = (
+    "root_prongs", "root_core", "root_prong", "root_opposite", "root_unequal",
+    "root_second_opposite", "root_other_prongs",
+    "peak_prongs", "peak_core", "peak_prong", "peak_opposite", "peak_unequal",
+    "peak_second_opposite", "peak_other_prongs",
+    "outer_pieces", "outer_first", "outer_second", "outer_deviation", "outer_unequal",
+    "outer_contrast", "outer_distance",
+    "peaks", "second_peak", "second_peak_distance",
+    "ends_unequal", "core_height", "short_stub", "long_stub", "stub_deviation",
+)
+"""Names of what `level_descriptors` measures of whole events: does a particle pass another?"""
+
 DEF N_FEATURES = 51
+DEF N_CROSSING = 29
+DEF MOST_PRONGS = 8
+DEF SHORTEST_PIECE = 3
 DEF STEP = 12
 DEF DIAGONAL = 17
 DEF MAX_LAYERS = 512
@@ -432,8 +454,11 @@ cdef void fit_shape(Scratch* s, bint even, float* out) noexcept nogil:
     out[10] = s.n / length
 
 
-cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
-    """The way from end to end of the event: how straight, how branched, how even."""
+cdef void trace_curve(Scratch* s, float* out, float* crossing) noexcept nogil:
+    """The way from end to end of the event: how straight, how branched, how even.
+
+    What tells a crossing goes to another place, NULL if it is not wanted.
+    """
     cdef double layer_w[MAX_LAYERS]
     cdef double layer_y[MAX_LAYERS]
     cdef double layer_x[MAX_LAYERS]
@@ -443,6 +468,8 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
     cdef int n_arms = 0
     cdef Arm arms[3]
     cdef long long t
+    cdef double floor, highest
+    cdef double peak[2]
     for i in range(s.n):
         total += s.q[i]
         x0 += s.q[i] * s.x[i]
@@ -514,7 +541,7 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
     mean /= n_path
     out[13] = sqrt(max(square / n_path - mean * mean, 0.0)) / mean if mean > 0 else 0.0
     out[15] = <double>s.n / n_path
-    compare_ridge(s, n_path, out + 27)
+    floor = compare_ridge(s, n_path, out + 27)
     out[6] = out[7] = out[8] = out[9] = out[10] = out[14] = 0.0
     for branch in range(3):
         spread_distance(s, s.from_path, n_path)
@@ -545,10 +572,24 @@ cdef void trace_curve(Scratch* s, float* out) noexcept nogil:
     out[16] = out[6] - ROUGHNESS - out[15] / 2
     out[17] = out[7] - ROUGHNESS - out[15] / 2
     compare_arms(s, a, b, arms, n_arms, out + 18)
+    if crossing == NULL:
+        return
+    highest = find_peak(s, peak)
+    if n_arms:
+        cross_vertex(s, s.ridge_y[arms[0].root], s.ridge_x[arms[0].root], out[15], crossing)
+    else:
+        cross_vertex(s, peak[0], peak[1], out[15], crossing)
+    cross_vertex(s, peak[0], peak[1], out[15], crossing + 7)
+    compare_sides(s, 3.0 * floor, crossing + 14)
+    count_peaks(s, highest, peak, length, crossing + 21)
+    compare_ends(s, length, crossing + 24)
 
 
-cdef void compare_ridge(Scratch* s, int n, float* out) noexcept nogil:
-    """Brightest and faintest part of the way, as logarithms of the ratio to its median."""
+cdef double compare_ridge(Scratch* s, int n, float* out) noexcept nogil:
+    """Brightest and faintest part of the way, as logarithms of the ratio to its median.
+
+    Returns the lower quartile.
+    """
     cdef int k
     cdef float middle, highest = 0.0
     for k in range(n):
@@ -557,6 +598,7 @@ cdef void compare_ridge(Scratch* s, int n, float* out) noexcept nogil:
     middle = select(s.values, n, n // 2)
     out[0] = log(highest / middle)
     out[1] = log(middle / select(s.values, n, n // 10))
+    return select(s.values, n, n // 4)
 
 
 cdef void set_ridge(Scratch* s) noexcept nogil:
@@ -669,6 +711,263 @@ cdef void compare_arms(Scratch* s, int a, int b, Arm* arms, int n_arms, float* o
     out[8] = 0.0 if fabs(gap) < 1e-3 else d if gap > 0 else -d
 
 
+cdef double find_peak(Scratch* s, double* place) noexcept nogil:
+    """Most charge around a pixel; mean place of those pixels that have nearly as much."""
+    cdef int i, n = 0
+    cdef double highest = 0.0
+    for i in range(s.n):
+        highest = max(highest, s.glow[i])
+    place[0] = place[1] = 0.0
+    for i in range(s.n):
+        if s.glow[i] > 0.95 * highest:
+            place[0] += s.y[i]
+            place[1] += s.x[i]
+            n += 1
+    place[0] /= n
+    place[1] /= n
+    return highest
+
+
+cdef int collect_piece(Scratch* s, int first) noexcept nogil:
+    """Put the connected pixels marked 1 into the queue and mark them 2; return how many."""
+    cdef int head = 0, tail = 1, k, j, dy, dx
+    s.queue[0] = first
+    s.component[first] = 2
+    while head < tail:
+        k = s.queue[head]
+        head += 1
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                j = s.grid[s.cell[k] + dy * s.width + dx] - 1
+                if j >= 0 and s.component[j] == 1:
+                    s.component[j] = 2
+                    s.queue[tail] = j
+                    tail += 1
+    return tail
+
+
+cdef double bent(double* first, double* second) noexcept nogil:
+    """Angle by which two prongs fail to be opposite."""
+    return fabs(atan2(
+        first[0] * second[1] - first[1] * second[0], -first[0] * second[0] - first[1] * second[1]
+    ))
+
+
+cdef void cross_vertex(Scratch* s, double y, double x, double breadth, float* out) noexcept nogil:
+    """Prongs on a circle round a place: how many, how strong, and which ones are opposite.
+
+    The radius is that of the rule of spallation stars. Two opposite prongs of like charge are
+    a particle that passes, two such pairs a crossing.
+    """
+    cdef double prong[MOST_PRONGS][3]
+    cdef double radius = 4 + breadth / 2, q, dy, dx, d, inside = 0.0
+    cdef double total = 0.0, ring = 0.0, angle, strongest = 0.0
+    cdef double opposite = 3.15, second = 3.15
+    cdef int i, j, k, n, n_pieces = 0, n_prongs = 0, p = -1, r = -1
+    for i in range(s.n):
+        dy, dx = s.y[i] - y, s.x[i] - x
+        d = sqrt(dy * dy + dx * dx) - radius
+        s.component[i] = 1 if fabs(d) < 0.8 else 0
+        total += s.q[i]
+        if d < 0:
+            inside += s.q[i]
+    for i in range(s.n):
+        if s.component[i] != 1:
+            continue
+        n = collect_piece(s, i)
+        n_pieces += 1
+        q = dy = dx = 0.0
+        for k in range(n):
+            j = s.queue[k]
+            q += s.q[j]
+            dy += s.q[j] * (s.y[j] - y)
+            dx += s.q[j] * (s.x[j] - x)
+        ring += q
+        strongest = max(strongest, q)
+        # Kept in order of charge.
+        k = min(n_prongs, MOST_PRONGS - 1)
+        if n_prongs == MOST_PRONGS and prong[k][2] >= q:
+            continue
+        while k > 0 and prong[k - 1][2] < q:
+            prong[k] = prong[k - 1]
+            k -= 1
+        prong[k][0], prong[k][1], prong[k][2] = dy, dx, q
+        n_prongs = min(n_prongs + 1, MOST_PRONGS)
+    out[0], out[1] = n_pieces, inside / total
+    out[2] = strongest / ring if ring > 0 else 0.0
+    for i in range(n_prongs):
+        for j in range(i):
+            angle = bent(prong[i], prong[j])
+            if angle < opposite - 1e-6:
+                opposite, p, r = angle, i, j
+    out[3], out[4], out[5], out[6] = opposite, 0.0, second, 0.0
+    if p < 0:
+        return
+    out[4] = fabs(log(prong[p][2] / prong[r][2]))
+    out[6] = log((ring + 1e-6 * total) / (prong[p][2] + prong[r][2]))
+    for i in range(n_prongs):
+        for j in range(i):
+            if i != p and i != r and j != p and j != r:
+                second = min(second, bent(prong[i], prong[j]))
+    out[5] = second
+
+
+cdef void compare_sides(Scratch* s, double ceiling, float* out) noexcept nogil:
+    """The faint pieces that a bright core leaves: a particle that goes on at both its sides?
+
+    Two pieces on one line, alike in brightness, are one; the core is the other particle.
+    """
+    cdef double moments[2][6]
+    cdef double piece[6]
+    cdef double charge[2]
+    cdef double core[3]
+    cdef double q, dy, dx
+    cdef int i, j, k, n, n_pieces = 0
+    core[0] = core[1] = core[2] = 0.0
+    charge[0] = charge[1] = 0.0
+    for k in range(6):
+        moments[0][k] = moments[1][k] = 0.0
+    n = 0
+    for i in range(s.n):
+        s.component[i] = 1
+        if s.glow[i] > ceiling:
+            s.component[i] = 0
+            n += 1
+            core[0] += s.q[i]
+            core[1] += s.y[i]
+            core[2] += s.x[i]
+    for k in range(7):
+        out[k] = 0.0
+    if n == 0:
+        return
+    core[0] /= n
+    core[1] /= n
+    core[2] /= n
+    for i in range(s.n):
+        if s.component[i] != 1:
+            continue
+        n = collect_piece(s, i)
+        if n < SHORTEST_PIECE:
+            continue
+        n_pieces += 1
+        q = 0.0
+        for k in range(6):
+            piece[k] = 0.0
+        for k in range(n):
+            j = s.queue[k]
+            q += s.q[j]
+            piece[0] += 1.0
+            piece[1] += s.y[j]
+            piece[2] += s.x[j]
+            piece[3] += <double>s.y[j] * s.y[j]
+            piece[4] += <double>s.x[j] * s.x[j]
+            piece[5] += <double>s.y[j] * s.x[j]
+        if n > moments[0][0] or (n == moments[0][0] and q > charge[0]):
+            moments[1], charge[1] = moments[0], charge[0]
+            moments[0], charge[0] = piece, q
+        elif n > moments[1][0] or (n == moments[1][0] and q > charge[1]):
+            moments[1], charge[1] = piece, q
+    out[0], out[1], out[2] = n_pieces, log(1 + moments[0][0]), log(1 + moments[1][0])
+    if n_pieces == 0:
+        return
+    out[5] = log(core[0] * moments[0][0] / charge[0])
+    dy = core[1] - moments[0][1] / moments[0][0]
+    dx = core[2] - moments[0][2] / moments[0][0]
+    out[6] = log(1 + sqrt(dy * dy + dx * dx))
+    if n_pieces == 1:
+        return
+    out[3] = rms_beside_line(moments[0], moments[1])
+    out[4] = fabs(log(charge[0] * moments[1][0] / (charge[1] * moments[0][0])))
+
+
+cdef void compare_ends(Scratch* s, int length, float* out) noexcept nogil:
+    """Both ends of the way up to a bright core between them: alike, and on one line?"""
+    cdef double moments[2][6]
+    cdef double glow[2]
+    cdef double ceiling, highest = 0.0
+    cdef int reach[2]
+    cdef int count[2]
+    cdef int i, k, side, near = min(4 * STEP, length // 3)
+    for side in range(2):
+        glow[side] = 0.0
+        count[side] = 0
+        reach[side] = length
+        for k in range(6):
+            moments[side][k] = 0.0
+    for i in range(s.n):
+        if s.on_path[i] != MAIN:
+            continue
+        highest = max(highest, s.glow[i])
+        for side in range(2):
+            if (length - s.from_start[i] if side else s.from_start[i]) <= near:
+                glow[side] += s.glow[i]
+                count[side] += 1
+    for side in range(2):
+        glow[side] /= count[side]
+    ceiling = 3 * max(glow[0], glow[1])
+    out[0] = fabs(log(glow[0] / glow[1]))
+    out[1] = log(3 * highest / ceiling)
+    out[2] = out[3] = out[4] = 0.0
+    if highest <= ceiling:
+        return
+    for i in range(s.n):
+        if s.on_path[i] == MAIN and s.glow[i] > ceiling:
+            reach[0] = min(reach[0], s.from_start[i])
+            reach[1] = min(reach[1], length - s.from_start[i])
+    for i in range(s.n):
+        if s.on_path[i] != MAIN:
+            continue
+        for side in range(2):
+            if (length - s.from_start[i] if side else s.from_start[i]) < reach[side]:
+                moments[side][0] += 1.0
+                moments[side][1] += s.ridge_y[i]
+                moments[side][2] += s.ridge_x[i]
+                moments[side][3] += s.ridge_y[i] * s.ridge_y[i]
+                moments[side][4] += s.ridge_x[i] * s.ridge_x[i]
+                moments[side][5] += s.ridge_y[i] * s.ridge_x[i]
+    out[2] = log(1 + <double>min(reach[0], reach[1]) / STEP)
+    out[3] = log(1 + <double>max(reach[0], reach[1]) / STEP)
+    out[4] = rms_beside_line(moments[0], moments[1])
+
+
+cdef void count_peaks(Scratch* s, double highest, double* peak, double length, float* out) noexcept nogil:
+    """Pixels brighter than all around within two; the second highest and how far it is."""
+    cdef int i, j, dy, dx, row, column, n = 0
+    cdef double far = 0.0, second = 0.0, y, x, d
+    cdef bint high
+    for i in range(s.n):
+        if s.glow[i] < 0.05 * highest:
+            continue
+        high = True
+        for dy in range(-2, 3):
+            row = s.y[i] + dy
+            if row < 0 or row >= s.height:
+                continue
+            for dx in range(-2, 3):
+                column = s.x[i] + dx
+                if column < 0 or column >= s.width:
+                    continue
+                j = s.grid[row * s.width + column] - 1
+                if j >= 0 and s.glow[j] > s.glow[i] * (1 + 1e-9):
+                    high = False
+                    break
+            if not high:
+                break
+        if not high:
+            continue
+        n += 1
+        y, x = s.y[i] - peak[0], s.x[i] - peak[1]
+        d = sqrt(y * y + x * x)
+        # Near the highest peak it is that peak itself.
+        if d <= 2 or s.glow[i] < second * (1 - 1e-9):
+            continue
+        if s.glow[i] > second * (1 + 1e-9):
+            far = 0.0
+        second, far = max(second, s.glow[i]), max(far, d)
+    out[0], out[1] = log(<double>max(n, 1)), second / highest
+    out[2] = far * STEP / length if length > 0 else 0.0
+
+
 cdef double turned(int oy, int ox, int ay, int ax, int by, int bx) noexcept nogil:
     return <double>(ax - ox) * (by - oy) - <double>(ay - oy) * (bx - ox)
 
@@ -725,12 +1024,12 @@ cdef void measure_hull(Scratch* s, float* out) noexcept nogil:
     out[1] = log(2.0 - euler)
 
 
-cdef void describe_level(Scratch* s, float* out) noexcept nogil:
-    s.n = brightest_component(s, out + N_FEATURES - 2)
+cdef void describe_level(Scratch* s, float* out, float* crossing) noexcept nogil:
+    s.n = brightest_component(s, out + 49)
     set_glow(s)
     fit_shape(s, False, out)
     fit_shape(s, True, out + 11)
-    trace_curve(s, out + 18)
+    trace_curve(s, out + 18, crossing)
     measure_hull(s, out + 47)
 
 
@@ -744,7 +1043,8 @@ def level_descriptors(
     """Describe the brightest connected part of each event above the first of `LEVELS`.
 
     The pixels of an event must be in order of rows. Returns an array of shape (n_events,
-    n_levels, n_features); see `LEVEL_FEATURES`.
+    n_levels, n_features), see `LEVEL_FEATURES`, and for the lowest level one of shape
+    (n_events, n_features), see `CROSSING_FEATURES`.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
     cdef int level, before = 0, i, y0, y1, x0, x1
@@ -752,6 +1052,8 @@ def level_descriptors(
     cdef double[::1] levels = np.array(LEVELS)
     result = np.zeros((n_events, n_levels, N_FEATURES), dtype=np.float32)
     cdef float[:, :, ::1] out = result
+    crossings = np.zeros((n_events, N_CROSSING), dtype=np.float32)
+    cdef float[:, ::1] crossing = crossings
     corners = np.empty((n_events, 4), dtype=np.int32)
     cdef int[:, ::1] box = corners
     for e in range(n_events):
@@ -799,9 +1101,9 @@ def level_descriptors(
                     out[e, level] = out[e, level - 1]
                 else:
                     before = s.n
-                    describe_level(&s, &out[e, level, 0])
+                    describe_level(&s, &out[e, level, 0], NULL if level else &crossing[e, 0])
                 memset(s.grid, 0, <Py_ssize_t>s.height * s.width * sizeof(int))
-    return result
+    return result, crossings
 
 
 def forest_scores(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..silicon import DENSITY, MINIMUM_STOPPING_POWER, PAIR_ENERGY
-from ._kernels import LEVEL_FEATURES, LEVELS
+from ._kernels import CROSSING_FEATURES, LEVEL_FEATURES, LEVELS
 
 __all__ = ["FEATURES", "describe", "relative_stopping"]
 
@@ -32,7 +32,9 @@ _SHAPE = (
     "stopping",
 )
 
-FEATURES = _SHAPE + tuple(f"{name}@{level}" for level in LEVELS for name in LEVEL_FEATURES)
+_LEVELLED = tuple(f"{name}@{level}" for level in LEVELS for name in LEVEL_FEATURES)
+
+FEATURES = _SHAPE + _LEVELLED + CROSSING_FEATURES
 """Names of the columns of `describe`."""
 
 SNR_CEILING = 3.0
@@ -112,8 +114,9 @@ def describe(events, stopping=None):
     shape = _shape(events.pixels, events.excess, events.columns)
     shape.append(_log_stopping(stopping, len(events.pixels)))
     shape = np.column_stack(shape).astype(np.float32)
+    levels = events.levels.reshape(len(events.pixels), -1)
     # Rounded, so that the order of a sum cannot decide which way a tree sends a turned event.
-    return np.round(np.hstack([shape, events.levels.reshape(len(events.pixels), -1)]), 4)
+    return np.round(np.hstack([shape, levels, events.crossings]), 4)
 
 
 def _shape(pixels, excess, columns):

@@ -97,7 +97,8 @@ def measure(labels, data, *, bad=None, probability=None):
 
 @dataclass(frozen=True)
 class Events:
-    """Measured events: pixels, charge above background of each, skeleton by level, columns.
+    """Measured events: pixels, charge above background of each, shape by level, signs of
+    crossing particles, columns.
 
     Examples
     --------
@@ -113,6 +114,7 @@ class Events:
     pixels: Footprints
     excess: np.ndarray
     levels: np.ndarray
+    crossings: np.ndarray
     columns: dict
 
 
@@ -145,12 +147,12 @@ def measure_events(labels, data, *, bad=None, probability=None, n_levels=N_LEVEL
     around = _surroundings(pixels, values, labels, unusable)
     excess = data[pixels.y, pixels.x].astype(float) - pixels.spread(around["background"])
     excess[unusable[pixels.y, pixels.x]] = 0.0
-    levels = level_descriptors(
+    levels, crossings = level_descriptors(
         excess.astype(np.float32), pixels.y, pixels.x, pixels.starts, n_levels
     )
     columns = measure_footprints(pixels, excess) | _skeleton(pixels, levels[:, 0])
     columns["probability"] = _mean_probability(pixels, probability)
-    return Events(pixels, excess, levels, columns | around)
+    return Events(pixels, excess, levels, crossings, columns | around)
 
 
 def measure_footprints(pixels, excess):

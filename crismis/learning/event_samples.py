@@ -104,6 +104,9 @@ class EventSample:
         Mean signal-to-noise ratio of the pixels.
     known : ndarray of bool, shape (n_events,)
         Whether gain, pitch and thickness of the detector were told.
+    weight : ndarray of float, shape (n_events,)
+        How many events of an ordinary image each stands for, less than 1 for pairs of which
+        more were drawn.
 
     Examples
     --------
@@ -118,6 +121,7 @@ class EventSample:
     n_pixels: np.ndarray
     snr: np.ndarray
     known: np.ndarray
+    weight: np.ndarray
 
     def __len__(self):
         return len(self.category)
@@ -125,7 +129,7 @@ class EventSample:
     @classmethod
     def join(cls, samples):
         """Put samples one after another."""
-        names = ("features", "category", "n_pixels", "snr", "known")
+        names = cls.__dataclass_fields__
         return cls(*(np.concatenate([getattr(s, name) for s in samples]) for name in names))
 
 
@@ -168,7 +172,7 @@ def draw_camera(rng):
     )
 
 
-def simulate_events(n_images, *, seed=None, camera=None, particles=None):
+def simulate_events(n_images, *, seed=None, camera=None, particles=None, pair_images=0):
     """Simulate labelled events on images of randomly drawn cameras.
 
     Each image holds particles, pairs of overlapping particles and artefacts on a grid of
@@ -187,6 +191,10 @@ def simulate_events(n_images, *, seed=None, camera=None, particles=None):
         One camera for all images, or a function of a generator that draws one.
     particles : mapping, optional
         Shares of the kinds of particles, see `~crismis.simulate.mixture`.
+    pair_images : int
+        For each image so many more with nothing but overlapping pairs of its particles. The pairs
+        are drawn like those of an ordinary image, among as many particles but no artefacts, and
+        weigh less for being more.
 
     Returns
     -------
@@ -203,7 +211,7 @@ def simulate_events(n_images, *, seed=None, camera=None, particles=None):
     samples = []
     for _ in range(n_images):
         drawn = camera if isinstance(camera, Camera) else (camera or draw_camera)(rng)
-        samples.append(_simulate_image(drawn, particles or PARTICLES, rng))
+        samples += _simulate_images(drawn, particles or PARTICLES, rng, pair_images)
     return EventSample.join(samples)
 
 
@@ -238,41 +246,71 @@ def simulate_examples(n_images, *, seed=None, size=40):
     rng = np.random.default_rng(seed)
     examples, half = {}, size // 2
     for _ in range(n_images):
-        image, labels, events, truth, _ = _simulate_labelled(draw_camera(rng), PARTICLES, rng)
-        for number in np.flatnonzero(truth != ""):
-            box = {name: events.columns[name][number] for name in _BOX}
+        camera = draw_camera(rng)
+        canvas = _paint(camera, _draw_stock(camera, PARTICLES, rng), rng)
+        seen = _observe(camera, canvas, canvas.image, rng)
+        columns = seen.events.columns
+        for number in np.flatnonzero(seen.truth != ""):
+            box = {name: columns[name][number] for name in _BOX}
             y = (box["bbox_ymin"] + box["bbox_ymax"]) // 2
             x = (box["bbox_xmin"] + box["bbox_xmax"]) // 2
             window = np.s_[y - half : y + half, x - half : x + half]
-            own = labels[window] == events.columns["label"][number]
-            if own.shape == (size, size) and own.sum() == events.columns["n_pixels"][number] > 3:
-                cut = image[window] - events.columns["background"][number]
-                examples.setdefault(str(truth[number]), []).append((cut, own))
+            own = seen.labels[window] == columns["label"][number]
+            if own.shape == (size, size) and own.sum() == columns["n_pixels"][number] > 3:
+                cut = seen.image[window] - columns["background"][number]
+                examples.setdefault(str(seen.truth[number]), []).append((cut, own))
     return examples
 
 
-def _simulate_image(camera, particles, rng):
-    _, _, events, truth, gain = _simulate_labelled(camera, particles, rng)
-    electrons_per_unit = 1 / gain if camera.known else np.nan
-    stopping = relative_stopping(events.columns, electrons_per_unit, camera.detector)
-    keep = truth != ""
-    columns = events.columns
+def _simulate_images(camera, particles, rng, pair_images):
+    """Events of an ordinary image, and of more with pairs of the same particles."""
+    stock = _draw_stock(camera, particles, rng)
+    canvases = [_paint(camera, stock, rng)]
+    more = (_paint_pairs(camera, stock, rng) for _ in range(pair_images))
+    canvases += [canvas for canvas in more if canvas.n_pairs]
+    # Each pair stands for its share of those that the ordinary image holds.
+    weight = canvases[0].n_pairs / max(sum(canvas.n_pairs for canvas in canvases), 1)
+    return [
+        _describe(camera, _observe(camera, canvas, canvases[0].image, rng), weight, number > 0)
+        for number, canvas in enumerate(canvases)
+    ]
+
+
+def _describe(camera, seen, weight, only_pairs):
+    columns = seen.events.columns
+    electrons_per_unit = 1 / seen.gain if camera.known else np.nan
+    stopping = relative_stopping(columns, electrons_per_unit, camera.detector)
+    keep = (seen.truth != "") & (seen.in_pair if only_pairs else True)
     return EventSample(
-        features=describe(events, stopping)[keep],
-        category=truth[keep],
+        features=describe(seen.events, stopping)[keep],
+        category=seen.truth[keep],
         n_pixels=columns["n_pixels"][keep],
         snr=(columns["charge"] / columns["n_pixels"] / np.maximum(columns["noise"], 1e-6))[keep],
         known=np.full(keep.sum(), camera.known),
+        weight=np.where(seen.in_pair, weight, 1.0)[keep],
     )
 
 
-def _simulate_labelled(camera, particles, rng):
-    canvas = _paint(camera, particles, rng)
-    image, gain = _expose(camera, canvas, rng)
+@dataclass(frozen=True)
+class _Observed:
+    """An exposure and the events found in it, the true name of each, and which are of a pair."""
+
+    image: np.ndarray
+    gain: float
+    labels: np.ndarray
+    events: object
+    truth: np.ndarray
+    in_pair: np.ndarray
+
+
+def _observe(camera, canvas, scene, rng):
+    """Expose an image with the gain that suits the charge of a scene, and look for events."""
+    image, gain = _expose(camera, canvas.image, scene, rng)
     hits = _find_hits(camera, canvas, image / gain - camera.sky, rng)
     labels = segment(hits)
     events = measure_events(labels, image)
-    return image, labels, events, _true_labels(labels, events, canvas, camera, gain), gain
+    truth, owner = _true_labels(labels, events, canvas, camera, gain)
+    return _Observed(image, gain, labels, events, truth, np.array(canvas.in_pair)[owner])
 
 
 class _Canvas:
@@ -285,8 +323,10 @@ class _Canvas:
         self.names = []
         self.parts = []
         self.truth = []
+        self.in_pair = []
+        self.n_pairs = 0
 
-    def add(self, category, rows, columns, electrons, hits=None, truth=None):
+    def add(self, category, rows, columns, electrons, hits=None, truth=None, in_pair=False):
         """Add an object; ``hits``: which of its pixels a finder takes for hits, default all."""
         if self.blur and hits is None:
             rows, columns, electrons = _blurred(rows, columns, electrons, self.blur)
@@ -300,6 +340,7 @@ class _Canvas:
         self.parts.append((flat, np.full(flat.size, len(self.names)), electrons))
         self.names.append(str(category))
         self.truth.append(truth)
+        self.in_pair.append(in_pair)
 
 
 def _blurred(rows, columns, electrons, blur):
@@ -311,37 +352,71 @@ def _blurred(rows, columns, electrons, blur):
     return rows + y, columns + x, stamp[rows, columns]
 
 
-def _paint(camera, particles, rng):
-    """Place particles, overlapping pairs and artefacts on a jittered grid."""
-    canvas = _Canvas(camera.blur)
+@dataclass(frozen=True)
+class _Stock:
+    """Places on a jittered grid, how many of them hold what, and particles to choose from."""
+
+    cells: np.ndarray
+    n_single: int
+    n_pairs: int
+    prints: object
+    truth: object
+
+
+def _draw_cells(rng, share=1.0):
     middles = np.arange(SPACING // 2, FIELD, SPACING)
     cells = np.array([(y, x) for y in middles for x in middles])
-    cells = cells[rng.random(len(cells)) < rng.uniform(0.4, 1.0)]
-    cells = cells + rng.integers(-5, 6, cells.shape)
+    cells = cells[rng.random(len(cells)) < share * rng.uniform(0.4, 1.0)]
+    return cells + rng.integers(-5, 6, cells.shape)
+
+
+def _draw_stock(camera, particles, rng):
+    cells = _draw_cells(rng)
     lot = rng.random(len(cells))
-    n_blends = int((lot < BLEND_SHARE).sum())
-    n_artefacts = int((lot > 1 - ARTEFACT_SHARE).sum())
-    n_single = len(cells) - n_blends - n_artefacts
+    n_pairs = int((lot < BLEND_SHARE).sum())
+    n_single = len(cells) - n_pairs - int((lot > 1 - ARTEFACT_SHARE).sum())
     prints, truth = simulate_stamps(
         camera.detector,
-        8 * (n_single + 2 * n_blends),
+        8 * (n_single + 2 * n_pairs),
         particles=particles,
         seed=rng,
         visible=camera.grow_level * camera.noise,
         repulsion=True,
     )
-    visible = iter(_even_choice(truth, rng))
-    for number, (y, x) in enumerate(cells):
-        if number >= n_single + n_blends:
+    return _Stock(cells, n_single, n_pairs, prints, truth)
+
+
+def _paint(camera, stock, rng):
+    """Place particles, overlapping pairs and artefacts."""
+    canvas = _Canvas(camera.blur)
+    visible = iter(_even_choice(stock.truth, rng))
+    for number, (y, x) in enumerate(stock.cells):
+        if number >= stock.n_single + stock.n_pairs:
             _ARTEFACTS[rng.integers(len(_ARTEFACTS))](canvas, camera, y, x, rng)
             continue
         event = next(visible, None)
         if event is None:
             break
-        rows, columns = _put(canvas, prints, truth, event, y, x)
-        if number >= n_single and (second := next(visible, None)) is not None:
-            touch = rng.integers(len(rows))
-            _put(canvas, prints, truth, second, rows[touch], columns[touch])
+        if number < stock.n_single:
+            _put(canvas, stock, event, y, x)
+        else:
+            _put_pair(canvas, stock, event, next(visible, None), y, x, rng)
+    return canvas
+
+
+def _paint_pairs(camera, stock, rng):
+    """Place nothing but pairs, chosen like those of an ordinary image, as densely as there."""
+    canvas = _Canvas(camera.blur)
+    chosen = np.zeros((0, 2), int)
+    cells = _draw_cells(rng, share=0.5)
+    while stock.n_pairs and len(chosen) < len(cells):
+        visible = _even_choice(stock.truth, rng)[stock.n_single :][: 2 * stock.n_pairs]
+        pairs = visible[: len(visible) // 2 * 2].reshape(-1, 2)
+        if len(pairs) == 0:
+            break
+        chosen = np.concatenate([chosen, pairs])
+    for (first, second), (y, x) in zip(chosen, cells, strict=False):
+        _put_pair(canvas, stock, first, second, y, x, rng)
     return canvas
 
 
@@ -358,7 +433,17 @@ def _even_choice(truth, rng):
     return visible[np.argsort(rng.exponential(size=visible.size) / weight)]
 
 
-def _put(canvas, prints, truth, event, y, x):
+def _put_pair(canvas, stock, first, second, y, x, rng):
+    """Put a particle, and another one on a pixel of it if there is one left."""
+    rows, columns = _put(canvas, stock, first, y, x, in_pair=True)
+    if second is not None:
+        touch = rng.integers(len(rows))
+        _put(canvas, stock, second, rows[touch], columns[touch], in_pair=True)
+    canvas.n_pairs += 1
+
+
+def _put(canvas, stock, event, y, x, in_pair=False):
+    prints, truth = stock.prints, stock.truth
     own = slice(prints.offsets[event], prints.offsets[event + 1])
     rows, columns, charge = prints.rows[own], prints.columns[own], prints.charge[own]
     shift = (
@@ -373,13 +458,13 @@ def _put(canvas, prints, truth, event, y, x):
         "charge": float(truth["charge"][event].value),
         "path": float(truth["path_length"][event].value),
     }
-    canvas.add("particle", rows, columns, charge.astype(float), truth=facts)
+    canvas.add("particle", rows, columns, charge.astype(float), truth=facts, in_pair=in_pair)
     return rows, columns
 
 
-def _expose(camera, canvas, rng):
+def _expose(camera, charge, scene, rng):
     """Image in digital numbers (or electrons) and the factor from electrons to them."""
-    expected = np.maximum(canvas.image + camera.sky, 0.0)
+    expected = np.maximum(charge + camera.sky, 0.0)
     noise = rng.poisson(expected) - expected
     noise += rng.normal(0, camera.detector.readnoise, expected.shape)
     if camera.blur:
@@ -388,7 +473,7 @@ def _expose(camera, canvas, rng):
     if camera.bits == 0:
         return image.astype(np.float32), 1.0
     if camera.bits == 8:
-        bright = canvas.image[canvas.image > 5 * camera.noise]
+        bright = scene[scene > 5 * camera.noise]
         full = np.quantile(bright, rng.uniform(0.6, 0.999)) if bright.size else 1e3
         gain = 255 / (camera.sky + max(full, 30 * camera.noise))
         return np.clip(np.rint(image * gain), 0, 255).astype(np.float32), gain
@@ -414,7 +499,7 @@ def _find_hits(camera, canvas, signal, rng):
 
 
 def _true_labels(labels, events, canvas, camera, gain):
-    """Category of each event by what can be seen of it, empty where nobody can say."""
+    """Category of each event by what can be seen of it, empty where nobody can say; its owner."""
     flat, who, electrons = (np.concatenate(part) for part in zip(*canvas.parts, strict=True))
     n_objects, n_events = len(canvas.names), len(events.pixels)
     names = np.array(canvas.names)
@@ -439,14 +524,14 @@ def _true_labels(labels, events, canvas, camera, gain):
             for k in order[number, ::-1]
             if share[number, k] > 0 and canvas.truth[k] and len(own := mine[who[mine] == k])
         ]
-        truth[number] = observed_category(deposits, camera)
+        truth[number] = observed_category(deposits, camera) if deposits else Category.UNKNOWN
     artefact = np.isin(names, list(ARTEFACTS))
     joined = share[rows, second] > 0.05 * share[rows, first]
     unclear = joined & (artefact[first] | artefact[second])
     fragment = share[rows, first] < 0.6 * visible[first]
     faint = share[rows, first] < 0.5 * np.abs(events.columns["charge"]) / gain
     truth[unclear | fragment | faint | (truth == Category.UNKNOWN.value)] = ""
-    return truth
+    return truth, first
 
 
 @dataclass(frozen=True)
@@ -641,7 +726,7 @@ def _outline(y, x, charge):
     pixels = Footprints(
         np.array([1], np.int32), np.array([0, len(y)]), y.astype(np.int32), x.astype(np.int32)
     )
-    levels = level_descriptors(charge.astype(np.float32), pixels.y, pixels.x, pixels.starts, 1)
+    levels, _ = level_descriptors(charge.astype(np.float32), pixels.y, pixels.x, pixels.starts, 1)
     level = dict(zip(LEVEL_FEATURES, levels[0, 0].tolist(), strict=True))
     return level, measure_footprints(pixels, charge)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from crismis.events._kernels import LEVEL_FEATURES, level_descriptors
+from crismis.events._kernels import CROSSING_FEATURES, LEVEL_FEATURES, level_descriptors
 
 from crismis.events import FEATURES, describe, measure_events, relative_stopping, segment
 
@@ -43,8 +43,14 @@ def test_equal_under_turns_and_flips(seed, digital):
 def level_of(image, level=0):
     y, x = (a.astype(np.int32) for a in np.nonzero(image))
     charge = image[y, x].astype(np.float32)
-    values = level_descriptors(charge, y, x, np.array([0, len(y)]), 3)[0, level]
-    return dict(zip(LEVEL_FEATURES, values.tolist(), strict=True))
+    levels, crossings = level_descriptors(charge, y, x, np.array([0, len(y)]), 3)
+    return dict(
+        zip(
+            LEVEL_FEATURES + CROSSING_FEATURES,
+            [*levels[0, level].tolist(), *crossings[0].tolist()],
+            strict=True,
+        )
+    )
 
 
 def test_straight_line_has_no_bend_and_no_branch():
@@ -111,6 +117,51 @@ def test_solidity_equals_that_of_the_hull_of_the_pixels():
     assert np.expm1(level_of(ring)["holes"]) == pytest.approx(1 - euler_number(ring > 0, 2))
     assert np.expm1(level_of(ring)["holes"]) == pytest.approx(1)
     assert level_of(np.ones((3, 7)))["solidity"] == pytest.approx(1)
+
+
+def rays(*angles, length=12):
+    """Lines of unit charge that leave the middle of an image."""
+    image = np.zeros((31, 31))
+    for angle in np.deg2rad(angles):
+        for step in np.linspace(0, length, 60):
+            image[15 + round(step * np.sin(angle)), 15 + round(step * np.cos(angle))] = 1
+    return image
+
+
+def test_prongs_of_a_cross_are_opposite_and_those_of_a_star_are_not():
+    cross, star = level_of(rays(20, 110, 200, 290)), level_of(rays(0, 120, 240))
+    assert cross["root_prongs"] == cross["peak_prongs"] == 4
+    assert cross["peak_opposite"] < 0.15
+    assert cross["peak_second_opposite"] < 0.25
+    assert star["peak_prongs"] == 3
+    assert star["peak_opposite"] == pytest.approx(np.pi / 3, abs=0.25)
+    assert star["peak_second_opposite"] > np.pi
+
+
+def test_faint_line_goes_on_behind_a_bright_core():
+    image = np.zeros((13, 40))
+    image[6, 3:37] = 1
+    image[4:9, 14:19] = 100
+    knot = level_of(image)
+    assert knot["core_height"] > 3
+    assert knot["ends_unequal"] < 0.1
+    assert np.expm1(knot["short_stub"]) == pytest.approx(10, abs=2.1)
+    assert np.expm1(knot["long_stub"]) == pytest.approx(17, abs=2.1)
+    assert knot["stub_deviation"] < 0.2
+    assert knot["outer_pieces"] == 2
+    assert knot["outer_deviation"] < 0.2
+    plain = level_of(np.pad(np.ones((1, 30)), 4))
+    assert plain["short_stub"] == plain["outer_pieces"] == 0
+
+
+def test_peaks_are_counted():
+    image = np.zeros((13, 40))
+    image[6, 3:37] = 1
+    image[6, 10], image[6, 30] = 100, 50
+    knots = level_of(image)
+    assert np.exp(knots["peaks"]) == pytest.approx(2)
+    assert knots["second_peak"] == pytest.approx(0.5, abs=0.03)
+    assert knots["second_peak_distance"] == pytest.approx(20 / 33, abs=0.05)
 
 
 def test_ridge_tells_a_bright_knot():

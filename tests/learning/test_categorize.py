@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from crismis import categorize_cosmicrays
 from crismis.events import EventClassifier
+from crismis.learning import categorize
 from crismis.learning.categorize import (
     CategorizeConfig,
     add_simulated,
@@ -19,6 +20,7 @@ from crismis.learning.categorize import (
     labels_from_cutouts,
     labels_from_table,
 )
+from crismis.learning.event_samples import EventSample
 
 
 def cutout(curved, rng):
@@ -134,8 +136,25 @@ def test_too_few_simulated_events_are_refused_and_kept(tmp_path):
     result = run("--config", path, "-o", tmp_path / "own.crm", "--work", tmp_path / "work")
     assert result.exit_code == 1
     assert "at least 5 labelled events" in result.output
-    with np.load(tmp_path / "work" / "events-3-000.npz") as kept:
+    with np.load(tmp_path / "work" / "events-3-0-000.npz") as kept:
         assert len(kept["features"]) == len(kept["category"]) > 10
+
+
+def test_easy_events_are_left_out_and_the_others_weigh_for_them(monkeypatch):
+    monkeypatch.setattr(categorize, "WORTH_THINNING", 100)
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(4000, 3)).astype(np.float32)
+    kind = (features[:, 0] + 0.2 * features[:, 1] * rng.normal(size=4000)) > 0
+    sample = EventSample(
+        features,
+        np.where(kind, "track", "worm"),
+        *(np.ones(4000, dtype) for dtype in (int, float, bool, float)),
+    )
+    weights = categorize._thin(sample, np.ones(4000), rng)
+    easy = np.abs(features[:, 0]) > 0.5
+    assert (weights[easy] > 0).mean() < 0.4
+    assert (weights[np.abs(features[:, 0]) < 0.05] > 0).mean() > 0.9
+    assert weights.sum() == pytest.approx(4000, rel=0.1)
 
 
 def test_command_without_anything_to_do():

@@ -138,3 +138,18 @@ def test_simulated_events_are_described_and_named():
     assert np.isfinite(sample.features).all()
     again = simulate_events(3, seed=4)
     np.testing.assert_array_equal(sample.features, again.features)
+
+
+def test_pair_images_add_pairs_that_weigh_less():
+    plain, more = simulate_events(1, seed=4), simulate_events(1, seed=4, pair_images=3)
+    assert (plain.weight == 1).all()
+    assert np.count_nonzero(more.category == "blend") > np.count_nonzero(plain.category == "blend")
+    assert (more.weight < 1).mean() > 0.5
+    # Together the pairs stand for those of the ordinary image.
+    assert more.weight.sum() == pytest.approx(len(plain), rel=0.25)
+
+
+def test_image_without_pairs_gets_no_pair_images(monkeypatch):
+    monkeypatch.setattr("crismis.learning.event_samples.BLEND_SHARE", 0.0)
+    sample = simulate_events(1, seed=4, pair_images=2)
+    assert (sample.weight == 1).all()
