@@ -121,12 +121,12 @@ def _classified(labels, data):
 # ---- simulated events ----
 
 
-def report_simulated(n_images=400):
+def report_simulated(n_images=400, seed=HELD_OUT_SEED):
     """Print macro F1, confusion, calibration and coverage on events no model has seen."""
     from sklearn.metrics import classification_report, confusion_matrix, f1_score
 
     model = get_classifier()
-    sample = simulate_events(n_images, seed=HELD_OUT_SEED)
+    sample = simulate_events(n_images, seed=seed)
     large = sample.n_pixels >= SMALLEST
     told = sample.known & large
     for name, chosen in (("detector known", told), ("detector unknown", large & ~sample.known)):
@@ -321,6 +321,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="by default all")
     parser.add_argument("--images", type=int, default=400, help="simulated images to test on")
+    parser.add_argument("--seed", type=int, default=HELD_OUT_SEED, help="seed of these images")
     arguments = parser.parse_args()
+    simulated = arguments.images, arguments.seed
     for part in arguments.parts or PARTS:
-        PARTS[part](*([arguments.images] if part == "simulated" else []))
+        PARTS[part](*(simulated if part == "simulated" else ()))
