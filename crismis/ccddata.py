@@ -14,9 +14,9 @@ from astropy.nddata.ccddata import fits_ccddata_reader
 from astropy.table import QTable, Table
 from astropy.wcs import FITSFixedWarning
 
-__all__ = ["CosmicRayCCDData", "Flag"]
+from .bands import bands
 
-_BAND = 256  # rows that are masked at once
+__all__ = ["CosmicRayCCDData", "Flag"]
 
 
 class Flag(IntFlag):
@@ -157,7 +157,7 @@ class CosmicRayCCDData(CCDData):
     def replaced(self, values):
         if values is not None:
             values = np.asarray(values)
-            count = sum(np.count_nonzero(self._repaired(rows)) for rows in self._bands())
+            count = sum(map(np.count_nonzero, map(self._repaired, self._bands())))
             if values.shape != (count,):
                 raise ValueError(
                     f"replaced must hold one value for each of the {count} repaired pixels, "
@@ -178,8 +178,7 @@ class CosmicRayCCDData(CCDData):
         return image
 
     def _bands(self):
-        """Slices of rows, whose masks take less memory than that of the whole image."""
-        return (slice(k, k + _BAND) for k in range(0, max(len(self.data), 1), _BAND))
+        return [slice(*band) for band in bands(len(self.data))]
 
     def _repaired(self, rows=slice(None)):
         if self.flags is None:

@@ -9,12 +9,12 @@ from astropy import units as u
 from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
 
+from ..bands import bands
 from ..ccddata import CosmicRayCCDData, Flag
 from ..detectors import Detector, get_detector
 from ..headers import Facts
 from .blank import blank_parts
 from .masks import dilate
-from .sampling import bands
 
 __all__ = ["Frame", "finish", "prepare"]
 
@@ -567,7 +567,7 @@ def _flags(frame, hits, repaired, low_confidence):
     flags = hits.view(np.uint8) * flag  # faster than indices are
     _flag_edges(flags, frame.bad)
     if np.isfinite(frame.saturation):
-        for first, last in bands(flags.shape):
+        for first, last in bands(len(flags)):
             full = frame.electrons[first:last] >= np.float32(frame.saturation)
             flags[first:last][full] |= np.uint8(Flag.SATURATED)
     if low_confidence is not None:

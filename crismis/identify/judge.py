@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..bands import bands
 from ..errors import ModelError
 from ..network import load_model
 from . import _kernels
-from .sampling import CONDITIONS, bands, measure_scene, tiles
+from .sampling import CONDITIONS, measure_scene, tiles
 from .stars import judge_stars
 from .threads import default_threads, run_tasks
 from .weights import LargeNetwork
@@ -421,7 +422,7 @@ def look_again(scene, judge, probability, n_threads=1):
     places = np.concatenate(
         run_tasks(
             lambda band: _kernels.doubtful(probability, *band, DOUBTFUL),
-            bands(probability.shape),
+            bands(len(probability)),
             n_threads,
         )
     )

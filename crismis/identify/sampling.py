@@ -140,11 +140,6 @@ def tiles(shape, rows=TILE, columns=None):
     ]
 
 
-def bands(shape, rows=TILE):
-    """Split an image into bands of rows: the first one of each, and the one behind its last."""
-    return [(row, row + height) for row, _, height, _ in tiles(shape, rows, shape[1])]
-
-
 def measure_scene(
     electrons,
     bad,

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
+from ..bands import bands
 from . import _kernels
-from .sampling import bands
 from .threads import run_tasks
 
 __all__ = ["StarField", "fit_stars_of", "judge_stars", "star_inputs"]
@@ -32,10 +32,8 @@ _ENOUGH, _SOME, _MOST = 8, 24, 100  # of these
 _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
-_UNTOLD, _LARGEST_ERROR = (
-    0.03,
-    0.02,
-)  # of the point-spread function; where nothing tells, and at most
+_UNTOLD = 0.03  # error of the point-spread function where nothing tells it,
+_LARGEST_ERROR = 0.02  # and the largest one to trust
 _LARGEST_CHI = 1.5
 _BAND = 512  # rows whose stars are fitted at once, so that memory does not grow with the image
 _ROWS = 4096
@@ -141,7 +139,7 @@ def _common_shape(image, probability, n_threads):
     """The shape that the peaks of an image have in common, if they have one."""
     found = run_tasks(
         lambda band: image.peaks(probability, LEAST_PEAK, *band),
-        bands(probability.shape, _BAND),
+        bands(len(probability), _BAND),
         n_threads,
     )
     places, snr = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -444,5 +442,5 @@ def judge_stars(image, trees, probability, n_threads=1):
         return places, expit(np.concatenate(logits))
 
     # No band may see what another one has changed.
-    for places, value in run_tasks(judged, bands(probability.shape, _BAND), n_threads):
+    for places, value in run_tasks(judged, bands(len(probability), _BAND), n_threads):
         probability.reshape(-1)[places] = value
