@@ -5,7 +5,7 @@ import numpy as np
 
 from libc.math cimport atan2, cos, fabs, log, sin, sqrt
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 __all__ = [
     "CROSSING_FEATURES",
@@ -297,9 +297,27 @@ cdef int start_from_ways(Scratch* s) noexcept nogil:
     return n_path
 
 
+cdef int collect_piece(Scratch* s, int first, int name) noexcept nogil:
+    """Rename what is 8-connected to a pixel and has its name; put it into the queue, return how many."""
+    cdef int head = 0, tail = 1, k, j, dy, dx, before = s.component[first]
+    s.queue[0] = first
+    s.component[first] = name
+    while head < tail:
+        k = s.queue[head]
+        head += 1
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                j = s.grid[s.cell[k] + dy * s.width + dx] - 1
+                if j >= 0 and s.component[j] == before:
+                    s.component[j] = name
+                    s.queue[tail] = j
+                    tail += 1
+    return tail
+
+
 cdef int brightest_component(Scratch* s, float* out) noexcept nogil:
     """Keep only the 8-connected part that holds most charge; return its number of pixels."""
-    cdef int i, j, k, dy, dx, head, tail, n_components = 0, best = 0
+    cdef int i, k, n_components = 0, best = 0
     cdef double charge, most = -1.0, next_most = 0.0
     for i in range(s.n):
         s.component[i] = 0
@@ -307,21 +325,9 @@ cdef int brightest_component(Scratch* s, float* out) noexcept nogil:
         if s.component[i]:
             continue
         n_components += 1
-        s.component[i] = n_components
-        s.queue[0] = i
-        head, tail = 0, 1
         charge = 0.0
-        while head < tail:
-            k = s.queue[head]
-            head += 1
-            charge += s.q[k]
-            for dy in range(-1, 2):
-                for dx in range(-1, 2):
-                    j = s.grid[s.cell[k] + dy * s.width + dx] - 1
-                    if j >= 0 and s.component[j] == 0:
-                        s.component[j] = n_components
-                        s.queue[tail] = j
-                        tail += 1
+        for k in range(collect_piece(s, i, n_components)):
+            charge += s.q[s.queue[k]]
         if charge > most:
             next_most = most
             most, best = charge, n_components
@@ -342,20 +348,21 @@ cdef int brightest_component(Scratch* s, float* out) noexcept nogil:
     return k
 
 
+cdef inline int pixel_at(Scratch* s, int row, int column) noexcept nogil:
+    """Number of the pixel at a place, below 0 where there is none."""
+    if row < 0 or row >= s.height or column < 0 or column >= s.width:
+        return -1
+    return s.grid[row * s.width + column] - 1
+
+
 cdef void set_glow(Scratch* s) noexcept nogil:
     """Charge around each pixel: breaks ties so that a turned event is walked the same way."""
-    cdef int i, j, dy, dx, row, column
+    cdef int i, j, dy, dx
     for i in range(s.n):
         s.glow[i] = 0.0
         for dy in range(-2, 3):
-            row = s.y[i] + dy
-            if row < 0 or row >= s.height:
-                continue
             for dx in range(-2, 3):
-                column = s.x[i] + dx
-                if column < 0 or column >= s.width:
-                    continue
-                j = s.grid[row * s.width + column] - 1
+                j = pixel_at(s, s.y[i] + dy, s.x[i] + dx)
                 if j >= 0:
                     s.glow[i] += s.q[j] / (1.0 + dy * dy + dx * dx)
 
@@ -575,11 +582,11 @@ cdef void trace_curve(Scratch* s, float* out, float* crossing) noexcept nogil:
     if crossing == NULL:
         return
     highest = find_peak(s, peak)
+    cross_vertex(s, peak[0], peak[1], out[15], crossing + 7)
     if n_arms:
         cross_vertex(s, s.ridge_y[arms[0].root], s.ridge_x[arms[0].root], out[15], crossing)
     else:
-        cross_vertex(s, peak[0], peak[1], out[15], crossing)
-    cross_vertex(s, peak[0], peak[1], out[15], crossing + 7)
+        memcpy(crossing, crossing + 7, 7 * sizeof(float))
     compare_sides(s, 3.0 * floor, crossing + 14)
     count_peaks(s, highest, peak, length, crossing + 21)
     compare_ends(s, length, crossing + 24)
@@ -634,6 +641,16 @@ cdef double beside(Scratch* s, int i, int p, int q) noexcept nogil:
     return (wx * vy - wy * vx) / max(sqrt(vy * vy + vx * vx), 0.5)
 
 
+cdef void add_point(double* moments, double y, double x) noexcept nogil:
+    """Count a point in the sums of which `rms_beside_line` tells a line."""
+    moments[0] += 1.0
+    moments[1] += y
+    moments[2] += x
+    moments[3] += y * y
+    moments[4] += x * x
+    moments[5] += y * x
+
+
 cdef double rms_beside_line(double* first, double* second) noexcept nogil:
     """Root mean square distance of the points of two arms from the line that fits them best."""
     cdef double m[6]
@@ -676,12 +693,7 @@ cdef void compare_arms(Scratch* s, int a, int b, Arm* arms, int n_arms, float* o
         else:
             continue
         charge[side] += s.q[i]
-        moments[side][0] += 1.0
-        moments[side][1] += s.ridge_y[i]
-        moments[side][2] += s.ridge_x[i]
-        moments[side][3] += s.ridge_y[i] * s.ridge_y[i]
-        moments[side][4] += s.ridge_x[i] * s.ridge_x[i]
-        moments[side][5] += s.ridge_y[i] * s.ridge_x[i]
+        add_point(moments[side], s.ridge_y[i], s.ridge_x[i])
     for k in range(0 if n_arms else 2, 3):
         p, q = (k + 1) % 3, (k + 2) % 3
         d = rms_beside_line(moments[p], moments[q])
@@ -728,24 +740,6 @@ cdef double find_peak(Scratch* s, double* place) noexcept nogil:
     return highest
 
 
-cdef int collect_piece(Scratch* s, int first) noexcept nogil:
-    """Put the connected pixels marked 1 into the queue and mark them 2; return how many."""
-    cdef int head = 0, tail = 1, k, j, dy, dx
-    s.queue[0] = first
-    s.component[first] = 2
-    while head < tail:
-        k = s.queue[head]
-        head += 1
-        for dy in range(-1, 2):
-            for dx in range(-1, 2):
-                j = s.grid[s.cell[k] + dy * s.width + dx] - 1
-                if j >= 0 and s.component[j] == 1:
-                    s.component[j] = 2
-                    s.queue[tail] = j
-                    tail += 1
-    return tail
-
-
 cdef double bent(double* first, double* second) noexcept nogil:
     """Angle by which two prongs fail to be opposite."""
     return fabs(atan2(
@@ -774,7 +768,7 @@ cdef void cross_vertex(Scratch* s, double y, double x, double breadth, float* ou
     for i in range(s.n):
         if s.component[i] != 1:
             continue
-        n = collect_piece(s, i)
+        n = collect_piece(s, i, 2)
         n_pieces += 1
         q = dy = dx = 0.0
         for k in range(n):
@@ -846,7 +840,7 @@ cdef void compare_sides(Scratch* s, double ceiling, float* out) noexcept nogil:
     for i in range(s.n):
         if s.component[i] != 1:
             continue
-        n = collect_piece(s, i)
+        n = collect_piece(s, i, 2)
         if n < SHORTEST_PIECE:
             continue
         n_pieces += 1
@@ -856,12 +850,7 @@ cdef void compare_sides(Scratch* s, double ceiling, float* out) noexcept nogil:
         for k in range(n):
             j = s.queue[k]
             q += s.q[j]
-            piece[0] += 1.0
-            piece[1] += s.y[j]
-            piece[2] += s.x[j]
-            piece[3] += <double>s.y[j] * s.y[j]
-            piece[4] += <double>s.x[j] * s.x[j]
-            piece[5] += <double>s.y[j] * s.x[j]
+            add_point(piece, s.y[j], s.x[j])
         if n > moments[0][0] or (n == moments[0][0] and q > charge[0]):
             moments[1], charge[1] = moments[0], charge[0]
             moments[0], charge[0] = piece, q
@@ -919,12 +908,7 @@ cdef void compare_ends(Scratch* s, int length, float* out) noexcept nogil:
             continue
         for side in range(2):
             if (length - s.from_start[i] if side else s.from_start[i]) < reach[side]:
-                moments[side][0] += 1.0
-                moments[side][1] += s.ridge_y[i]
-                moments[side][2] += s.ridge_x[i]
-                moments[side][3] += s.ridge_y[i] * s.ridge_y[i]
-                moments[side][4] += s.ridge_x[i] * s.ridge_x[i]
-                moments[side][5] += s.ridge_y[i] * s.ridge_x[i]
+                add_point(moments[side], s.ridge_y[i], s.ridge_x[i])
     out[2] = log(1 + <double>min(reach[0], reach[1]) / STEP)
     out[3] = log(1 + <double>max(reach[0], reach[1]) / STEP)
     out[4] = rms_beside_line(moments[0], moments[1])
@@ -932,7 +916,7 @@ cdef void compare_ends(Scratch* s, int length, float* out) noexcept nogil:
 
 cdef void count_peaks(Scratch* s, double highest, double* peak, double length, float* out) noexcept nogil:
     """Pixels brighter than all around within two; the second highest and how far it is."""
-    cdef int i, j, dy, dx, row, column, n = 0
+    cdef int i, j, dy, dx, n = 0
     cdef double far = 0.0, second = 0.0, y, x, d
     cdef bint high
     for i in range(s.n):
@@ -940,19 +924,9 @@ cdef void count_peaks(Scratch* s, double highest, double* peak, double length, f
             continue
         high = True
         for dy in range(-2, 3):
-            row = s.y[i] + dy
-            if row < 0 or row >= s.height:
-                continue
             for dx in range(-2, 3):
-                column = s.x[i] + dx
-                if column < 0 or column >= s.width:
-                    continue
-                j = s.grid[row * s.width + column] - 1
-                if j >= 0 and s.glow[j] > s.glow[i] * (1 + 1e-9):
-                    high = False
-                    break
-            if not high:
-                break
+                j = pixel_at(s, s.y[i] + dy, s.x[i] + dx)
+                high = high and not (j >= 0 and s.glow[j] > s.glow[i] * (1 + 1e-9))
         if not high:
             continue
         n += 1
@@ -1025,7 +999,7 @@ cdef void measure_hull(Scratch* s, float* out) noexcept nogil:
 
 
 cdef void describe_level(Scratch* s, float* out, float* crossing) noexcept nogil:
-    s.n = brightest_component(s, out + 49)
+    s.n = brightest_component(s, out + N_FEATURES - 2)
     set_glow(s)
     fit_shape(s, False, out)
     fit_shape(s, True, out + 11)
@@ -1043,13 +1017,15 @@ def level_descriptors(
     """Describe the brightest connected part of each event above the first of `LEVELS`.
 
     The pixels of an event must be in order of rows. Returns an array of shape (n_events,
-    n_levels, n_features), see `LEVEL_FEATURES`, and for the lowest level one of shape
-    (n_events, n_features), see `CROSSING_FEATURES`.
+    n_levels, n_features), see `LEVEL_FEATURES`, and one of shape (n_events, n_features) for
+    the lowest level, see `CROSSING_FEATURES`; zeros unless all levels are wanted, as only who
+    describes an event fully needs them.
     """
     cdef Py_ssize_t n_events = starts.shape[0] - 1, e, p, area = 0, most = 0
     cdef int level, before = 0, i, y0, y1, x0, x1
     cdef double peak
     cdef double[::1] levels = np.array(LEVELS)
+    cdef bint full = n_levels == len(LEVELS)
     result = np.zeros((n_events, n_levels, N_FEATURES), dtype=np.float32)
     cdef float[:, :, ::1] out = result
     crossings = np.zeros((n_events, N_CROSSING), dtype=np.float32)
@@ -1101,7 +1077,7 @@ def level_descriptors(
                     out[e, level] = out[e, level - 1]
                 else:
                     before = s.n
-                    describe_level(&s, &out[e, level, 0], NULL if level else &crossing[e, 0])
+                    describe_level(&s, &out[e, level, 0], &crossing[e, 0] if full and not level else NULL)
                 memset(s.grid, 0, <Py_ssize_t>s.height * s.width * sizeof(int))
     return result, crossings
 

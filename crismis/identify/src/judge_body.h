@@ -228,7 +228,8 @@ TARGET static int NAME(scale)(const image_t *im, int64_t row, int64_t column, pl
                 float s = (data[source[j]] - background[j]) * inverse[j];
                 snr[j] = bad[source[j]] ? 0.0f : s;
             }
-        for (int64_t j = 0; compress && j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
+        if (compress)
+            for (int64_t j = 0; j < width; j++) compressed[j] = NAME(asinh)(snr[j]);
     }
     free(runs);
     return 0;
@@ -343,6 +344,13 @@ TARGET INLINE static float NAME(positive)(float value)
     return value;
 }
 
+#if GNU_VECTORS
+TARGET INLINE static void NAME(keep_positive)(eight_t *value)
+{
+    *value = (eight_t)((whole_eight_t)*value & (*value > 0));
+}
+#endif
+
 /* What one step of the sums is worth, the bias, and nothing below 0. */
 TARGET INLINE static void NAME(activate)(const int32_t *sum, const float *step, const float *bias,
                                          const int units, float *layer)
@@ -366,7 +374,7 @@ TARGET static void NAME(activate_copies)(const int32_t *ee, int64_t apart, const
         for (int k = 0; k < 4; k++) {
             eight_t value = __builtin_convertvector(sum[k], eight_t);
             value = value * *(const eight_t *)(step + v) + *(const eight_t *)(bias + v);
-            value = (eight_t)((whole_eight_t)value & (value > 0));
+            NAME(keep_positive)(&value);
             memcpy(layer + k * units + v, &value, sizeof value);
         }
     }
@@ -457,7 +465,7 @@ TARGET INLINE static float NAME(add_up)(const float *hidden, const float *weight
     eight_t sum[2];
     for (int u = 0; u < UNITS; u += 8) {
         eight_t value = *(const eight_t *)(hidden + u), weight = *(const eight_t *)(weights + u);
-        value = (eight_t)((whole_eight_t)value & (value > 0));
+        NAME(keep_positive)(&value);
         if (u < 16)
             sum[u / 8] = value * weight;
         else
@@ -736,7 +744,7 @@ TARGET static void NAME(mark_needed)(work_t *w, float least)
             const float *value = w->last + i * width + b * BLOCK;
             int64_t here = width - b * BLOCK < BLOCK ? width - b * BLOCK : BLOCK;
             int32_t any = 0, left = 0, right = 0;
-            if (here == BLOCK)
+            if (here == BLOCK) /* a number that the compiler knows fits its registers */
                 for (int64_t j = 0; j < BLOCK; j++) any |= value[j] > least;
             else
                 for (int64_t j = 0; j < here; j++) any |= value[j] > least;
