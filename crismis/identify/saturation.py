@@ -9,20 +9,29 @@ from .threads import default_threads, run_tasks
 __all__ = ["clipping_level", "saturated_sources"]
 
 _CORE = 0.1
-"""Fraction of the saturation level that the median around a saturated source exceeds;
-L.A.Cosmic as implemented in astroscrappy (McCully et al. 2018) tells stars from hits so."""
+"""Fraction of the way from the surroundings to the saturation level that the median around a
+saturated source exceeds; L.A.Cosmic as implemented in astroscrappy (McCully et al. 2018) tells
+stars from hits so, but by the level alone, as if every sky were dark."""
 
 _WING = 0.005
-"""Fraction of the saturation level, above the background, of a star's light beside its saturated
-core; beside a saturated hit there is none."""
+"""The same fraction for a star's light beside its saturated core; beside a saturated hit there is
+none."""
 
 _WINGED = 0.4
 """Share of the unsaturated pixels within two of a star's core that are so lit, at least."""
+
+_TEXTURE = 3.0
+"""Light beside a core stands above the surroundings by so many times the distance of their 10th
+and 30th percentiles."""
+
+_REACH = 8
+"""Pixels that the surroundings extend to all sides; every second one counts."""
 
 _NEARLY = 0.9
 _LARGEST_HIT = 2000
 _SPREAD = 2
 _ROWS = 256
+_CHUNK = 8192
 _CLIPPED = 5
 _CONTRAST = 20.0
 _BRIGHT = 100.0
@@ -162,9 +171,9 @@ def saturated_sources(image, saturation):
     Returns
     -------
     ndarray of bool or None
-        Connected saturated pixels, grown by two, wherever one of them has a 5 x 5 median over
-        a tenth of the level and, unless there are more than any hit leaves, light beside it;
-        `None` if there are none.
+        Connected saturated pixels, grown by two, wherever the 5 x 5 median at one of them
+        exceeds the surroundings by a tenth of what these lack to the level and, unless there are
+        more than any hit leaves, there is light beside it; `None` if there are none.
 
     Examples
     --------
@@ -181,38 +190,44 @@ def saturated_sources(image, saturation):
     saturated = image >= np.float32(saturation)
     if not saturated.any():
         return None
-    rows, columns = np.nonzero(saturated)
-    around = np.nan_to_num(_windows(image, rows, columns), posinf=saturation)
-    core = np.median(around, axis=1) > _CORE * saturation
-    if not core.any():
-        return None
-    rows, columns, around = rows[core], columns[core], around[core]
     labels, count = ndimage.label(saturated, np.ones((3, 3)))
-    group = labels[rows, columns]
-    large = np.bincount(group, minlength=count + 1) > _LARGEST_HIT
-    sample = _thinned(image)
-    sample = sample[sample < saturation]
-    background = np.median(sample) if sample.size else 0.0
-    source = large[group] | _winged(around, background, saturation)
-    if not source.any():
-        return None
+    rows, columns = np.nonzero(saturated)
+    large = np.bincount(labels[rows, columns], minlength=count + 1) > _LARGEST_HIT
     chosen = np.zeros(count + 1, bool)
-    chosen[group[source]] = True
-    return dilate(chosen[labels], _SPREAD, square=True)
+    for first in range(0, rows.size, _CHUNK):
+        places = rows[first : first + _CHUNK], columns[first : first + _CHUNK]
+        group = labels[places]
+        chosen[group[_on_source(image, *places, large[group], saturation)]] = True
+    return dilate(chosen[labels], _SPREAD, square=True) if chosen.any() else None
 
 
-def _windows(image, rows, columns):
-    """The 5 x 5 pixels around each place, one row each."""
-    window = np.arange(-2, 3)
+def _on_source(image, rows, columns, large, saturation):
+    """Whether saturated pixels, of large groups or not, have the surroundings of a source."""
+    around = _windows(image, rows, columns, _SPREAD, saturation)
+    source = np.median(around, axis=1) > _CORE * saturation
+    tested = np.flatnonzero(source & ~large)
+    if tested.size:
+        around = around[tested]
+        wide = _windows(image, rows[tested], columns[tested], _REACH, saturation, step=2)
+        dark, level = np.percentile(wide, [10, 30], axis=1)
+        above = np.median(around, axis=1) - level > _CORE * (saturation - level)
+        least = level + np.maximum(_WING * (saturation - level), _TEXTURE * (level - dark))
+        source[tested] = above & _winged(around, least, saturation)
+    return source
+
+
+def _windows(image, rows, columns, reach, saturation, step=1):
+    """The square of pixels around each place, one row each."""
+    window = np.arange(-reach, reach + 1, step)
     y = (rows[:, None, None] + window[:, None]).clip(0, image.shape[0] - 1)
     x = (columns[:, None, None] + window).clip(0, image.shape[1] - 1)
-    return image[y, x].reshape(rows.size, -1)
+    return np.nan_to_num(image[y, x].reshape(rows.size, -1), posinf=saturation)
 
 
-def _winged(around, background, saturation):
+def _winged(around, least, saturation):
     """Whether a good part of the pixels around that are not saturated are lit."""
     free = around < _NEARLY * saturation  # noise is added to what saturates
-    lit = free & (around > background + _WING * saturation)
+    lit = free & (around > least[:, None])
     count = free.sum(axis=1)
     return (count >= 6) & (lit.sum(axis=1) >= _WINGED * count)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
+from scipy import ndimage
 
 from crismis import Flag, cosmicray_lacosmic, cosmicray_learned
 from crismis.identify.saturation import clipping_level, saturated_sources
@@ -122,6 +123,37 @@ def test_a_spallation_star_that_saturates_is_a_hit():
     ccd = CCDData(exposure, unit="electron")
     out = cosmicray_learned(ccd, readnoise=5.0, gain=1.0, saturation=FULL)
     assert out.hits[star].mean() > 0.25
+
+
+def ground(level, roughness, rng, size=200):
+    """Lit ground in data numbers of 8 bits, rougher on large scales than on small ones."""
+    texture = ndimage.gaussian_filter(rng.normal(size=(size, size)), 3)
+    return level * (1 + roughness * texture / texture.std()) + rng.normal(0, 1, texture.shape)
+
+
+@pytest.mark.parametrize("level", [30, 60, 120])
+@pytest.mark.parametrize("roughness", [0.02, 0.2])
+def test_a_hit_that_clips_on_lit_ground_is_no_source(level, roughness):
+    rng = np.random.default_rng(6)
+    image = ground(level, roughness, rng)
+    for row in range(20, 200, 20):
+        image[row, 20:180:20] += 300  # single pixels
+        image[row, 31:180:20] += 300  # two of them
+        image[row + 1, 32:180:20] += 300
+    image = np.minimum(np.rint(image), 255).astype(np.float32)
+    sources = saturated_sources(image, 255)
+    assert sources is None or sources[image == 255].mean() < 0.05
+
+
+@pytest.mark.parametrize("fwhm", [1.8, 3.0])
+def test_a_saturated_star_over_lit_ground_is_a_source(fwhm):
+    rng = np.random.default_rng(7)
+    image = ground(40, 0.02, rng)
+    y, x = np.indices(image.shape) - 100
+    core = fwhm / 2 / np.sqrt(2 ** (1 / 3.5) - 1)
+    image += 3000 * (1 + (y**2 + x**2) / core**2) ** -3.5
+    image = np.minimum(np.rint(image), 255).astype(np.float32)
+    assert saturated_sources(image, 255)[image == 255].all()
 
 
 @pytest.mark.parametrize("fwhm", [1.5, 2.5, 5.0])
