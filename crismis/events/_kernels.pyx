@@ -53,7 +53,8 @@ DEF SHORTEST_PIECE = 3
 DEF STEP = 12
 DEF DIAGONAL = 17
 DEF MAX_LAYERS = 512
-DEF BLOCK = 256
+DEF BLOCK = 64
+DEF ABREAST = 8
 DEF FLAT = 0.0833333333333333
 DEF SOFT = 0.02
 DEF ROUGHNESS = 2.0
@@ -1082,6 +1083,31 @@ def level_descriptors(
     return result, crossings
 
 
+cdef struct Node:
+    float threshold
+    int feature
+    int child[2]
+
+
+cdef object side_by_side(
+    const short[::1] feature,
+    const float[::1] threshold,
+    const int[::1] left,
+    const int[::1] right,
+):
+    """All that a step through a tree needs of a node; a leaf leads to itself for ever."""
+    cdef int n = <int>feature.shape[0], i
+    fields = [("threshold", "f4"), ("feature", "i4"), ("child", "i4", 2)]
+    packed = np.empty(n, dtype=fields)
+    cdef Node[::1] node = packed
+    for i in range(n):
+        if feature[i] < 0:
+            node[i] = Node(0.0, 0, [i, i])
+        else:
+            node[i] = Node(threshold[i], feature[i], [left[i], right[i]])
+    return packed
+
+
 def forest_scores(
     const float[:, ::1] features,
     const short[::1] feature,
@@ -1097,25 +1123,42 @@ def forest_scores(
 
     A node sends a sample left if the value of its feature is not above the threshold; a
     node with feature -1 is a leaf and its left child the row of its values. A tree with an
-    output of its own (not -1) has one value per leaf, else a leaf has one per output.
+    output of its own (not -1) has one value per leaf, else a leaf has one per output. A few
+    samples walk side by side, so that none waits for what another needs from memory.
     """
-    cdef Py_ssize_t n = features.shape[0], first, i, t
-    cdef int node, k
-    cdef const float* row
+    cdef const Node[::1] nodes = side_by_side(feature, threshold, left, right)
+    cdef Py_ssize_t n = features.shape[0], first, last, i, t
+    cdef int at[ABREAST]
+    cdef int k, row, after, abreast, moved
+    cdef const Node* step
     result = np.zeros((n, n_outputs))
     cdef double[:, ::1] out = result
     with nogil:
         for first in range(0, n, BLOCK):
+            last = min(first + BLOCK, n)
             for t in range(roots.shape[0]):
-                for i in range(first, min(first + BLOCK, n)):
-                    node = roots[t]
-                    row = &features[i, 0]
-                    while feature[node] >= 0:
-                        node = left[node] if row[feature[node]] <= threshold[node] else right[node]
-                    node = left[node]
-                    if output[t] >= 0:
-                        out[i, output[t]] += leaves[node, 0]
-                    else:
-                        for k in range(n_outputs):
-                            out[i, k] += leaves[node, k]
+                for i in range(first, last, ABREAST):
+                    abreast = <int>min(ABREAST, last - i)
+                    for k in range(abreast):
+                        at[k] = roots[t]
+                    moved = 1
+                    while moved:
+                        moved = 0
+                        for k in range(abreast):
+                            step = &nodes[at[k]]
+                            after = step.child[not features[i + k, step.feature] <= step.threshold]
+                            moved |= after ^ at[k]
+                            at[k] = after
+                    for k in range(abreast):
+                        row = left[at[k]]
+                        if output[t] >= 0:
+                            out[i + k, output[t]] += leaves[row, 0]
+                        else:
+                            add_row(&out[i + k, 0], &leaves[row, 0], n_outputs)
     return result
+
+
+cdef void add_row(double* out, const float* row, int n) noexcept nogil:
+    cdef int k
+    for k in range(n):
+        out[k] += row[k]
