@@ -173,14 +173,16 @@ class CosmicRayCCDData(CCDData):
         """
         if self.replaced is None:
             return self.data
-        image = self.data.copy()
+        image = np.array(self.data)
         image[self._repaired()] = self.replaced
         return image
 
     def _bands(self):
+        if np.ndim(self.data) == 0:  # a single pixel
+            return [...]
         return [slice(*band) for band in bands(len(self.data))]
 
-    def _repaired(self, rows=slice(None)):
+    def _repaired(self, rows=...):
         if self.flags is None:
             return np.zeros(self.data[rows].shape, bool)
         return self._flagged(Flag.REPAIRED, rows)
@@ -188,8 +190,9 @@ class CosmicRayCCDData(CCDData):
     def _at_repaired(self, image):
         return np.concatenate([image[rows][self._repaired(rows)] for rows in self._bands()])
 
-    def _flagged(self, bit, rows=slice(None)):
-        chosen = self.flags[rows] & np.uint8(bit)  # one plane of memory, whatever the image's size
+    def _flagged(self, bit, rows=...):
+        # One plane of memory, whatever the image's size.
+        chosen = np.asarray(self.flags[rows] & np.uint8(bit))
         return np.not_equal(chosen, 0, out=chosen.view(bool))
 
     def _slice(self, item):

@@ -167,6 +167,16 @@ def test_a_row_keeps_its_planes(image):
     assert row.segmentation is None
 
 
+def test_a_pixel_keeps_its_values(image):
+    image.wcs = None
+    for row, column in (*np.argwhere(image.flags & Flag.REPAIRED)[:2], (0, 0)):
+        pixel = image[row, column]
+        assert pixel.data == image.data[row, column]
+        assert pixel.flags == image.flags[row, column]
+        assert pixel.original == image.original[row, column]
+        assert pixel.events is None
+
+
 def test_trim_image_cuts_everything_alike(image):
     trimmed = ccdproc.trim_image(image, fits_section="[10:33, 5:25]")
     expected = image[4:25, 9:33]
