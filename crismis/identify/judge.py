@@ -177,8 +177,8 @@ def load_judge(model):
     Parameters
     ----------
     model : str or path-like
-        Name of a shipped model (``"space"``, ``"spectroscopy"``, ``"ground"``) or path of a
-        model file.
+        Name of a shipped model (``"space"``, ``"terrain"``, ``"spectroscopy"``, ``"ground"``) or
+        path of a model file.
 
     Returns
     -------
@@ -218,12 +218,12 @@ def choose_model(frame, scene):
     frame : `crismis.identify.inputs.Frame`
         Its detector, where known, tells whether it stands on the ground.
     scene : `crismis.identify.sampling.Scene`
-        Tells whether the image looks like a long-slit spectrum.
+        Tells whether the image looks like a long-slit spectrum, or has structure all over.
 
     Returns
     -------
     str
-        ``"spectroscopy"``, ``"ground"`` or ``"space"``.
+        ``"spectroscopy"``, ``"ground"``, ``"terrain"`` or ``"space"``.
 
     Examples
     --------
@@ -240,7 +240,9 @@ def choose_model(frame, scene):
     if scene.spectral:
         return "spectroscopy"
     location = getattr(getattr(frame, "detector", None), "location", "")
-    return "ground" if _ABOVE_SEA.search(location) else "space"
+    if _ABOVE_SEA.search(location):
+        return "ground"
+    return "terrain" if scene.structured else "space"
 
 
 def hit_probability(
@@ -311,9 +313,10 @@ def hit_probability(
 def judge_scene(scene, judge, refinements, n_threads=1):
     """Judge, and judge again.
 
-    Where the scene is rough, the more doubtful of two judgements holds: one that knows what the
-    whole image is like, and one that knows what its rough parts are like. The rest is judged by
-    one that knows what the other parts are like.
+    Where the scene is rough, a network judges that knows what the rough parts are like. Unless the
+    model has learned from such parts, the more doubtful of two judgements holds: this one and one
+    that knows what the whole image is like. The rest is judged by one that knows what the other
+    parts are like.
 
     Parameters
     ----------
@@ -346,7 +349,7 @@ def judge_scene(scene, judge, refinements, n_threads=1):
     if quiet is None:
         first = functools.partial(_judge, network, scene.image, logits)
     else:
-        first = functools.partial(_judge_parts, quiet, (network, rough), scene, logits, spare)
+        first = functools.partial(_judge_parts, quiet, rough, scene, logits, spare)
     run_tasks(first, judged, n_threads)
     if not refinements:
         return logits
@@ -356,31 +359,33 @@ def judge_scene(scene, judge, refinements, n_threads=1):
 
 
 def _networks(scene, judge):
-    """For the whole image, and where it has parts, for the quiet ones and for the rough ones."""
-    parts = scene.parts
+    """For the whole image, and where it has parts, for the quiet ones, and some for the rough."""
+    network, parts = judge.network(scene.conditions), scene.parts
     if parts is None:
-        return judge.network(scene.conditions), None, None
-    known = (scene.conditions, parts.quiet_conditions, parts.rough_conditions)
-    return tuple(map(judge.network, known))
+        return network, None, ()
+    rough = (judge.network(parts.rough_conditions),)
+    if not judge.card.get("parts"):
+        rough += (network,)
+    return network, judge.network(parts.quiet_conditions), rough
 
 
 def _judge(network, image, out, tile):
     network.judge(image, *tile, out)
 
 
-def _judge_parts(quiet, doubtful, scene, out, spare, tile):
+def _judge_parts(quiet, rough, scene, out, spare, tile):
     row, column, rows, columns = tile
     window = np.s_[row : row + rows, column : column + columns]
-    rough = scene.parts.pixels(*tile)
-    if not rough.all():
+    where = scene.parts.pixels(*tile)
+    if not where.all():
         quiet.judge(scene.image, *tile, out)
-    if not rough.any():
+    if not where.any():
         return
     least = np.full((rows, columns), np.inf, dtype=np.float32)
-    for network in doubtful:
+    for network in rough:
         network.judge(scene.image, *tile, spare)
         np.minimum(least, spare[window], out=least)
-    np.copyto(out[window], least, where=rough)
+    np.copyto(out[window], least, where=where)
 
 
 def _refine(network, image, refinements, logits, out, tile):
@@ -455,7 +460,7 @@ def _look(networks, scene, probability, places):
     out = np.empty(len(places), dtype=np.float32)
     row, column = np.unravel_index(places, probability.shape)
     doubtful = scene.parts.at(row, column)
-    out[doubtful] = again(places[doubtful], network, rough)
+    out[doubtful] = again(places[doubtful], *rough)
     out[~doubtful] = again(places[~doubtful], quiet)
     return out
 

@@ -15,13 +15,16 @@ __all__ = ["CONDITIONS", "Parts", "Scene", "measure_scene"]
 
 TILE = 256
 SAMPLED_TILES = 64
+_LEAST_STEPS = 100  # between boxes; smaller images are not told from spectra and the like
 _LEAST_AREA = 128 * 128  # fewer pixels do not tell how crowded a detector is
 _LEAST_EDGE = 32  # good pixels that tell whether an outermost line is brighter
 _NORMAL_TENTH = 1.2816  # sigmas that a tenth of a normal distribution lies below its middle
 _NORMAL_SPREAD = 1.2  # sigmas, twice those between a tenth and a quarter of a normal distribution
 _DEEPEST = -2.5, -2.0  # a tenth and a quarter of a box below such S/N are no noise
-_ROUGH = 5.0  # times the noise that the pixels of a box scatter whose numbers say nothing of others
-_LEAST_BOXES = 16  # as many as make up the least area
+ROUGH = 5.0  # times the noise that the pixels of a box scatter whose numbers say nothing of others
+_STEP = 2.0  # times the noise that the level of a box differs from its neighbour's in a structured
+_STEPS = 0.4  # image, and the share of neighbours that do; crowded stars reach half of that
+LEAST_BOXES = 16  # as many as make up the least area
 _SAMPLED_BOXES = 2048
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
 CONDITIONS = 12 + 3 * (len(_EDGES) + 1)
@@ -44,6 +47,8 @@ class Scene:
         The same in electrons, as far as the gain is known.
     spectral : bool
         Whether rows, or columns, share their brightness as in a long-slit spectrum.
+    structured : bool
+        Whether the level differs all over the image, as on the ground of a planet.
     parts : Parts, optional
         The rough and the other parts, where the image has both.
 
@@ -63,6 +68,7 @@ class Scene:
     sigma: float
     sigma_electrons: float
     spectral: bool = False
+    structured: bool = False
     parts: "Parts | None" = None
 
 
@@ -150,7 +156,8 @@ def measure_scene(
     variance=None,
     saturation=np.inf,
     psf_fwhm=None,
-    uniform=False,
+    rough=ROUGH,
+    least_boxes=LEAST_BOXES,
     n_threads=1,
 ):
     """Measure background, noise and sampling of an image.
@@ -169,10 +176,12 @@ def measure_scene(
         Level from which a maximum says nothing of sampling.
     psf_fwhm : float, optional
         Width of stars in pixels, which then counts for more than what the image shows.
-    uniform : bool
-        Whether to take all parts of the image for alike, as those of small training fields:
-        then the background does not follow dark parts such as shadows, and rough parts get no
-        numbers of their own.
+    rough : float, optional
+        From how many times the noise on the scatter of pixels makes a part of the image a rough
+        one. With `None` all parts count for alike, as in small training fields: the background
+        does not follow dark parts such as shadows, and no part has numbers of its own.
+    least_boxes : int
+        Of 32 x 32 pixels, that must be rough, and that must not, for the image to have parts.
     n_threads : int
 
     Returns
@@ -229,16 +238,17 @@ def measure_scene(
     image, ratios = image_above(mesh, inverse), [n / np.sqrt(model_variance) for n in (core, noise)]
     windows = _some(tiles(electrons.shape), SAMPLED_TILES)
     sharpness, conditions = numbers(image, windows, ratios)
-    scene = Scene(image, conditions, sharpness, typical, sigma_electrons, _spectral(level, core))
-    if uniform:
+    kinds = _spectral(level, core), _structured(level, sigma)
+    scene = Scene(image, conditions, sharpness, typical, sigma_electrons, *kinds)
+    if rough is None:
         return scene
     if background is None:
-        structured = _structured(image, mesh.shape, n_threads)
-        if structured.any():
+        shadowed = _shadowed(image, mesh.shape, n_threads)
+        if shadowed.any():
             finer = _doubled(mesh), _doubled(inverse)
-            darker = _follow_darkness(image_above, *finer, structured, n_threads)
+            darker = _follow_darkness(image_above, *finer, shadowed, n_threads)
             scene.image = image_above(darker, finer[1])
-    scene.parts = _tell_parts(scene.image, ratios, numbers)
+    scene.parts = _tell_parts(scene.image, ratios, numbers, rough, least_boxes)
     return scene
 
 
@@ -256,13 +266,13 @@ def _numbers(image, windows, ratios, *, saturation, sigma_electrons, psf_fwhm, n
     return sharpness, describe(sharpness, crowding, sigma_electrons, ratios, psf_fwhm)
 
 
-def _tell_parts(image, ratios, numbers):
+def _tell_parts(image, ratios, numbers, limit, least):
     """Find the rough parts and measure both kinds; None where either is too small for that."""
-    rough = np.isfinite(ratios[1]) & (ratios[1] > _ROUGH)
-    if np.count_nonzero(rough) < _LEAST_BOXES:
+    rough = np.isfinite(ratios[1]) & (ratios[1] > limit)
+    if np.count_nonzero(rough) < least:
         return None
     rough = ndimage.binary_dilation(rough, np.ones((3, 3)))
-    if np.count_nonzero(~rough) < _LEAST_BOXES:
+    if np.count_nonzero(~rough) < least:
         return None
     conditions = [
         numbers(
@@ -290,7 +300,7 @@ def _level_edges(electrons, bad, sigma):
     return levelled
 
 
-def _structured(image, mesh, n_threads):
+def _shadowed(image, mesh, n_threads):
     """In which boxes much lies below the level, and not all equally deep as beside a stop."""
     tenth = _depth(image, mesh, 8, 10, n_threads)
     if not (tenth < _DEEPEST[0]).any():
@@ -312,7 +322,7 @@ def _doubled(mesh):
     return ndimage.zoom(mesh, 2, order=1, mode="nearest", grid_mode=True)
 
 
-def _follow_darkness(image_above, mesh, inverse_sigma, structured, n_threads):
+def _follow_darkness(image_above, mesh, inverse_sigma, shadowed, n_threads):
     """Let the background follow the dark parts of a structured scene, such as shadows.
 
     There hits, too, would be below the background, and so out of the screen's sight. A tenth of
@@ -325,7 +335,7 @@ def _follow_darkness(image_above, mesh, inverse_sigma, structured, n_threads):
         for level, scale in ((mesh, inverse_sigma), flat)
     ]
     dark = np.fmax(*tenths) + _NORMAL_TENTH / inverse_sigma
-    lowered = np.kron(structured, np.ones((2, 2), bool)) & np.isfinite(dark)
+    lowered = np.kron(shadowed, np.ones((2, 2), bool)) & np.isfinite(dark)
     return np.where(lowered, dark, mesh)
 
 
@@ -392,6 +402,18 @@ def _spectral(level, noise):
         if structured and _agreement(bends) > 0.8:
             return True
     return False
+
+
+def _structured(level, sigma):
+    """Whether many boxes differ in level from their neighbours, and by other than a gradient."""
+    steps = []
+    for axis in (0, 1):
+        step = np.diff(level, axis=axis) / np.delete(sigma, 0, axis=axis)
+        step = step[np.isfinite(step)]
+        if step.size:
+            steps.append(abs(step - np.median(step)) > _STEP)
+    steps = np.concatenate(steps) if steps else np.empty(0)
+    return steps.size >= _LEAST_STEPS and bool(steps.mean() > _STEPS)
 
 
 def _agreement(rows):

@@ -30,6 +30,7 @@ __doctest_requires__ = {("sample_decided", "sample_judged", "unfinished_judge"):
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
 NEAR, INNER, STEP = 7, 3, 5
+_LEAST_BOXES = 4  # of the 64 that a field has
 CENTRE_LOGIT = (2 * INNER + 1) ** 2 + ((2 * INNER + 1) ** 2) // 2
 """Which input of a refinement is the judgement before of the pixel itself."""
 
@@ -307,26 +308,36 @@ def sample_field(field, rng, networks=None, hits=400, others=600):
     else:
         rate = _hardness(np.pad(_logits(scene, networks), reach).ravel()[places], is_hit)
     places, rate = _thin(rng, places, is_hit, rate, hits, others)
-    n = places.size
+    conditions, part = _known_of(scene, places, planes.shape[2])
     return Samples(
         gather(planes, places, scene.sigma_electrons).astype(np.float16),
-        scene.conditions[None],
-        np.zeros(n, np.int32),
+        conditions,
+        part,
         labels[places].astype(np.uint8),
         (1 / rate).astype(np.float32),
     )
 
 
+def _known_of(scene, places, width):
+    """The image-wide conditions of a scene, or of its quiet and rough parts; which a place has."""
+    if scene.parts is None:
+        return scene.conditions[None], np.zeros(places.size, np.int32)
+    row, column = np.divmod(places, width)
+    rough = scene.parts.at(row - _kernels.REACH, column - _kernels.REACH)
+    known = np.stack([scene.parts.quiet_conditions, scene.parts.rough_conditions])
+    return known, rough.astype(np.int32)
+
+
 def measure_field(field):
-    # Networks that learn from levelled shadows take the loops of real coronae for hits, and
-    # fields are too small for parts of their own.
+    # Networks that learn from levelled shadows take the loops of real coronae for hits.
     return measure_scene(
         field.electrons,
         field.bad,
         field.gain,
         field.readnoise,
         saturation=field.saturation,
-        uniform=True,
+        rough=field.rough,
+        least_boxes=_LEAST_BOXES,
     )
 
 
@@ -343,7 +354,7 @@ def unfinished_judge(networks):
     ----------
     networks : dict
         Arrays ``first`` and ``full``, the first stage's ``cut``, and optionally ``refine``, a
-        list of the refinements there are.
+        list of the refinements there are, and ``parts``, whether they learn from parts of images.
 
     Returns
     -------
@@ -375,7 +386,7 @@ def unfinished_judge(networks):
         arrays |= {f"refine{i}_{k}": v for k, v in again.items()}
     arrays["table"] = np.linspace(-16, 16, _kernels.KNOTS, dtype=np.float32)
     screen = {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": networks["cut"]}
-    return Judge(arrays, {"screen": screen})
+    return Judge(arrays, {"screen": screen, "parts": networks.get("parts", False)})
 
 
 def sample_judged(field, rng, networks, hits=600, others=1800):

@@ -11,11 +11,19 @@ from .scenes import add_stamp, random_scene
 
 __all__ = ["Field", "random_field"]
 
-_DIGITIZED = {"planet": (0.6, 0.4), "corona": (0.6, 0.4), "binned": (0.6, 0.2)}
+_DIGITIZED = {
+    "planet": (0.6, 0.4),
+    "terrain": (0.7, 0.4),
+    "corona": (0.6, 0.4),
+    "binned": (0.6, 0.2),
+}
 """Shares of fields in data numbers of an unknown gain, and of lossily compressed ones of these."""
 
 _FLATTENED = 0.4
 """Share of fields that a flat field of some noise has been divided by."""
+
+_ROUGH = 2.0, 6.0
+"""Times the noise that the scatter of rough parts exceeds."""
 
 _STOPPED = 0.12
 """Share of fields of which a stop, an occulter or the end of the exposed area darkens a part."""
@@ -37,6 +45,10 @@ class Field:
         What the scene was.
     group : int
         Fields of one exposure or seed belong together when data are split.
+    bad : ndarray, optional
+        Pixels to leave out.
+    rough : float, optional
+        From how many times the noise on its parts are rough, if it is measured by parts.
 
     Examples
     --------
@@ -54,6 +66,7 @@ class Field:
     kind: str
     group: int
     bad: np.ndarray | None = None
+    rough: float | None = None
 
 
 def random_field(
@@ -70,6 +83,7 @@ def random_field(
     undecidable=(3.0, 3.0),
     beside=False,
     warm=3.0,
+    parts=0.0,
 ):
     """Draw a field; the same seed gives the same field.
 
@@ -101,6 +115,8 @@ def random_field(
     warm : float
         Hot and warm pixels with more dark charge than this, in units of the noise, count as
         neither.
+    parts : float
+        Share of the fields with planets and terrain that are measured by parts.
 
     Returns
     -------
@@ -140,6 +156,8 @@ def random_field(
     well = float(np.exp(rng.uniform(np.log(2e4), np.log(2e5))))
     if rng.uniform() < 0.35:
         well *= 100  # nothing saturates
+    if kind == "terrain":  # exposed such that little of it saturates
+        well = max(well, rng.uniform(0.95, 2) * np.percentile(clean, 99.9))
     if rng.uniform() < (0.6 if long else 0.3) and deposit.any():
         deposit = _cte_trail(rng, deposit)
     total = clean + deposit
@@ -167,7 +185,10 @@ def random_field(
         image, scale = _data_numbers(rng, image, well, lossy)
         saturation, gain, known_noise = saturation / scale, np.nan, np.nan
     bad = rng.uniform(size=shape) < 3e-4 if rng.uniform() < 0.3 else np.zeros(shape, bool)
-    return Field(image.astype(np.float32), labels, gain, known_noise, saturation, kind, seed, bad)
+    divided = kind in ("planet", "terrain") and rng.uniform() < parts
+    rough = float(np.exp(rng.uniform(*np.log(_ROUGH)))) if divided else None
+    image = image.astype(np.float32)
+    return Field(image, labels, gain, known_noise, saturation, kind, seed, bad, rough)
 
 
 def _labelled(rng, seed, frames, shape):

@@ -30,6 +30,8 @@ __doctest_requires__ = {("train_identify",): ["torch"]}
 _PATHS = ("footprints", "psfs", "start", "background_model")
 _WORDS = ("description", "data", "limits")
 _SMALL = (24, 24)
+_LATER = "first_", "refine", "table", "trees_", "stars_"
+"""How arrays of a model begin that do not belong to its large network."""
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
 _STAR_SEEDS = 40_000_000
 _STARRY = ("stars", "crowded", "binned", "galaxies", "nebula")
@@ -129,6 +131,10 @@ class IdentifyConfig:
     warm : float
         Dark charge of a hot or warm pixel, in units of the noise, above which it counts as
         neither; infinite if the number of lone pixels is to tell them from hits.
+    parts : float
+        Share of the fields with planets and terrain that are measured by parts, rough and quiet
+        ones, as whole images are. A model that has learned from some judges rough parts by
+        what it knows of them alone.
     description, data, limits : str
         For the card: what the model is for, what it was made of, and what it cannot do.
 
@@ -192,6 +198,7 @@ class IdentifyConfig:
     undecidable: tuple = (3.0, 3.0)
     beside: bool = False
     warm: float = 3.0
+    parts: float = 0.0
     description: str = ""
     data: str = ""
     limits: str = ""
@@ -330,6 +337,7 @@ def _draw_field(config, seed):
         undecidable=config.undecidable,
         beside=config.beside,
         warm=config.warm,
+        parts=config.parts,
     )
     return made, rng
 
@@ -478,7 +486,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         found = {
             k.removeprefix(prefix): v
             for k, v in start.items()
-            if k.startswith(prefix) and (prefix or not k.startswith(("first_", "refine", "table")))
+            if k.startswith(prefix) and (prefix or not k.startswith(_LATER))
         }
         return found or None
 
@@ -489,7 +497,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
     first = fit("first", warm, [_SMALL], config.first_epochs, FIRST_COLUMNS, started("first_"))
     full, cut = begin, first_cut(first, begin, warm)
     for k in range(config.rounds):
-        networks = {"first": first, "full": full, "cut": cut}
+        networks = {"first": first, "full": full, "cut": cut, "parts": config.parts > 0}
         hard = draw(f"samples{k}", k * config.fields, config.fields, sample_field, networks)
         # Hard cases alone spoil the rest: the mean loss on new fields rises from round to round.
         samples = Samples.join([warm, hard])
@@ -507,7 +515,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         cut = first_cut(first, full, warm)
     del warm
     log(f"first stage passes logits above {cut:.3f}")
-    networks = {"first": first, "full": full, "cut": cut}
+    networks = {"first": first, "full": full, "cut": cut, "parts": config.parts > 0}
     refine = []
     for k in range(config.refinements):
         seed = _REFINE_SEEDS + k * config.refine_fields
@@ -670,6 +678,7 @@ def _card(config, cut, fraction, logits, held_out, area):
         "split": split,
         "date": date.today().isoformat(),
         "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},
+        "parts": config.parts > 0,
         "hit_fraction": fraction,
         "metrics": metrics,
         "metrics_on": measured_on,

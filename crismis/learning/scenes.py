@@ -4,10 +4,13 @@
 import numpy as np
 from scipy import ndimage, signal
 
+from ..simulate import scenes as simulated
+
 __all__ = ["KINDS", "add_stamp", "random_psf", "random_scene"]
 
 PHASES = 8
 _BINNED_WIDTHS = (0.6, 1.15)
+_CAMERA_WIDTHS = (1.1, 2.5)
 
 
 def random_psf(rng, real=(), sharp=None):
@@ -321,6 +324,41 @@ def _relief(rng, shape):
     return relief / relief.std()
 
 
+def terrain(rng, shape, phases):
+    """Ground that is lit from the side: relief, craters, ridges, often a limb."""
+    radius = np.exp(rng.uniform(np.log(80), np.log(8000)))
+    limb = rng.uniform() < 0.6
+    at = rng.uniform(0, 2 * np.pi)
+    away = radius + rng.uniform(-0.5, 0.2) * min(shape) if limb else rng.uniform(0, 0.9) * radius
+    surface = simulated.planet(
+        shape,
+        rng,
+        radius=radius,
+        centre=(shape[0] / 2 + away * np.sin(at), shape[1] / 2 + away * np.cos(at)),
+        brightness=10 ** rng.uniform(2.5, 5.2),
+        phase=rng.uniform(5, 120),
+        azimuth=rng.uniform(0, 360),
+        n_craters=int(np.exp(rng.uniform(0, np.log(800)))),
+        roughness=np.exp(rng.uniform(np.log(0.05), np.log(1.2))),
+        blur=0.0,
+    )
+    for _ in range(rng.poisson(rng.choice([0, 3, 12]))):
+        _ridge(rng, surface)
+    return np.maximum(signal.fftconvolve(surface, phases[3, 3], mode="same"), 0)
+
+
+def _ridge(rng, surface):
+    """A ridge or groove, bright on one side and dark on the other, along a slight bend."""
+    y, x = np.indices(surface.shape) - rng.uniform(0, min(surface.shape), 2)[:, None, None]
+    angle = rng.uniform(0, np.pi)
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    across = across + rng.normal(0, 1e-3) * along**2
+    across /= np.exp(rng.uniform(np.log(0.7), np.log(8)))
+    extent = np.exp(-0.5 * (along / np.exp(rng.uniform(np.log(10), np.log(400)))) ** 2)
+    profile = rng.choice([-1, 1]) * across * np.exp(0.5 * (1 - across**2))
+    surface *= np.clip(1 + rng.uniform(0.05, 0.9) * profile * extent, 0.02, 3)
+
+
 def _crater(rng, surface):
     radius = np.exp(rng.uniform(np.log(1.0), np.log(25)))
     reach = int(1.6 * radius + 2)
@@ -384,6 +422,7 @@ KINDS = {
     "galaxies": galaxies,
     "spectrum": spectrum,
     "planet": planet,
+    "terrain": terrain,
     "corona": corona,
     "nebula": nebula,
     "trails": trails,
@@ -420,4 +459,6 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
     """
     if kind == "binned":
         sharp = float(np.exp(rng.uniform(*np.log(_BINNED_WIDTHS))))
+    elif kind == "terrain" and sharp is None and rng.uniform() < 0.6:
+        sharp = float(np.exp(rng.uniform(*np.log(_CAMERA_WIDTHS))))
     return KINDS[kind](rng, shape, random_psf(rng, psfs, sharp))

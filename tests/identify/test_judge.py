@@ -95,6 +95,24 @@ def test_threads_change_no_bit_of_an_image_with_rough_parts(hits_beside_terrain)
     assert np.array_equal(one, three)
 
 
+@pytest.mark.parametrize("model", ["space", "terrain"])
+def test_who_has_learned_from_rough_parts_judges_them_by_their_own_numbers(
+    hits_beside_terrain, model
+):
+    image = hits_beside_terrain[0].astype(np.float32)
+    scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    judge, parts = load_judge(model), scene.parts
+    known = scene.conditions, parts.quiet_conditions, parts.rough_conditions
+    whole, quiet, rough = (np.empty(image.shape, np.float32) for _ in known)
+    for numbers, logits in zip(known, (whole, quiet, rough), strict=True):
+        judge.network(numbers).judge(scene.image, 0, 0, *image.shape, logits)
+    assert judge.card.get("parts", False) == (model == "terrain")
+    expected = rough if model == "terrain" else np.minimum(whole, rough)
+    expected = np.where(parts.pixels(0, 0, *image.shape), expected, quiet)
+    np.testing.assert_array_equal(judge_scene(scene, judge, 0), expected)
+    assert (whole != rough).any()
+
+
 @pytest.fixture
 def crowded(sky):
     """Tracks of all brightnesses, many across others, also on the border."""

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from crismis.detectors import Detector
 from crismis.identify import _kernels
@@ -52,7 +53,42 @@ def test_bands_that_were_not_read_out_make_no_spectrum(sky, turned):
 def test_structure_that_is_not_the_same_all_along_makes_no_spectrum(sky):
     rows = np.arange(512)[:, None]
     waves = 300 * np.sin(rows / 20 + np.arange(640) / 40)
-    assert choose_model(SimpleNamespace(detector=None), scene_of(sky + waves)) == "space"
+    assert choose_model(SimpleNamespace(detector=None), scene_of(sky + waves)) != "spectroscopy"
+
+
+def hills(strength):
+    texture = np.random.default_rng(5).normal(size=(512, 640))
+    smooth = sum(r * gaussian_filter(texture, r) for r in (2, 5, 15, 40))
+    return strength * smooth / smooth.std()
+
+
+def test_structure_all_over_makes_terrain_unless_the_noise_drowns_it(sky):
+    frame = SimpleNamespace(detector=None)
+    assert choose_model(frame, scene_of(sky + 60 + hills(80))) == "terrain"
+    assert choose_model(frame, scene_of(sky + hills(3))) == "space"
+    planet = np.where(np.arange(640) < 120, 60 + hills(80), 0)
+    assert choose_model(frame, scene_of(sky + planet)) == "space"  # a fifth of the image
+    known = SimpleNamespace(detector=Detector("x", location="La Silla, 2400 m"))
+    assert choose_model(known, scene_of(sky + 60 + hills(80))) == "ground"
+
+
+@pytest.mark.parametrize("tilt", [(0, 20), (20, 0), (15, -15)])
+def test_a_steep_gradient_is_no_structure(sky, tilt):
+    rows, columns = np.indices(sky.shape)
+    assert not scene_of(sky + 1e4 + tilt[0] * rows + tilt[1] * columns).structured
+
+
+def test_crowded_stars_are_no_structure(sky):
+    stars = np.zeros(sky.shape)
+    rng = np.random.default_rng(6)
+    flux = 10 ** rng.uniform(2.5, 5.5, 6000)
+    np.add.at(stars, tuple(rng.integers(0, n, flux.size) for n in sky.shape), flux)
+    assert not scene_of(rng.poisson(gaussian_filter(stars, 0.9)) + sky).structured
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 100), (47, 47), (33, 500)])
+def test_small_images_have_no_structure(sky, shape):
+    assert not scene_of((sky + hills(80))[: shape[0], : shape[1]]).structured
 
 
 def test_detectors_on_mountains_take_the_ground_model(sky):
@@ -88,7 +124,7 @@ def test_an_image_of_one_kind_has_no_parts(sky):
     few = sky.copy()
     few[:64, :160] = noisy_border(sky, 64)[:64, :160]
     assert scene_of(few).parts is None
-    assert scene_of(noisy_border(sky, 64), uniform=True).parts is None
+    assert scene_of(noisy_border(sky, 64), rough=None).parts is None
 
 
 def test_a_noisy_border_is_a_part_of_its_own(sky):
@@ -117,7 +153,7 @@ def test_hardly_any_of_a_structured_scene_lies_below_its_background(sky):
     rows, columns = np.mgrid[:512, :640]
     ridges = 900 * (1 + np.sin(rows / 3 + columns / 5))
     assert np.mean(snr_of(sky + ridges) < -3.5) < 0.1
-    assert np.mean(snr_of(sky + ridges, uniform=True) < -3.5) > 0.3
+    assert np.mean(snr_of(sky + ridges, rough=None) < -3.5) > 0.3
 
 
 @pytest.mark.parametrize("width", range(2, 13, 2))
@@ -191,7 +227,7 @@ def test_the_share_below_is_found_in_boxes_of_any_size(shape):
     assert np.isfinite(scene.image.planes(0, 0, *shape)).all()
 
 
-@pytest.mark.parametrize("name", ["space", "spectroscopy", "ground"])
+@pytest.mark.parametrize("name", ["space", "terrain", "spectroscopy", "ground"])
 def test_shipped_models_load_and_tell_of_themselves(name):
     card = load_judge(name).card
     assert card["name"] == name

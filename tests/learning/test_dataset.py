@@ -133,7 +133,7 @@ def test_kernels_agree_with_numpy(field, scene, target):
     assert (out[unjudged] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["space", "spectroscopy", "ground"])
+@pytest.mark.parametrize("name", ["space", "terrain", "spectroscopy", "ground"])
 def test_whole_numbers_hardly_change_the_log_odds(field, scene, name):
     judge = load_judge(name)
     logits = np.empty(field.electrons.shape, np.float32)
@@ -198,6 +198,27 @@ def test_orientations_are_those_of_the_image(field, turns, wide):
         np.testing.assert_allclose(
             seen[False, 0][row], inputs, rtol=0.02, atol=0.1, err_msg=str(key)
         )
+
+
+def test_rough_parts_of_a_field_are_told_what_they_are_like():
+    field = random_field(5, "terrain", shape=(192, 192))
+    field.gain, field.readnoise, field.saturation = 1.0, 5.0, np.inf
+    rng = np.random.default_rng(3)
+    field.electrons = rng.normal(100, 11, (192, 192)).astype(np.float32)
+    field.electrons[:80] += 300 * rng.normal(size=(80, 192)).astype(np.float32)
+    field.bad, field.labels = np.zeros((192, 192), bool), np.zeros((192, 192), np.uint8)
+    alike = dataset.sample_field(field, np.random.default_rng(1))
+    assert len(alike.conditions) == 1
+    field.rough = 4.0
+    parts = dataset.measure_field(field).parts
+    sample = dataset.sample_field(field, np.random.default_rng(1))
+    np.testing.assert_array_equal(
+        sample.conditions, [parts.quiet_conditions, parts.rough_conditions]
+    )
+    bright = sample.inputs[:, 7 * 15 + 7] > np.arcsinh(20)
+    assert bright.any()
+    assert (sample.field[bright] == 1).all()
+    assert (sample.field == 0).any()
 
 
 def test_weights_of_samples_stand_for_all_candidates(field, scene):

@@ -9,7 +9,7 @@ from crismis.learning.fields import random_field
 SHAPE = (96, 96)
 
 
-@pytest.mark.parametrize("kind", ["stars", "spectrum", "planet", "corona", "dark"])
+@pytest.mark.parametrize("kind", ["stars", "spectrum", "planet", "terrain", "corona", "dark"])
 def test_a_field_has_finite_pixels_and_three_labels(kind):
     field = random_field(3, kind, shape=SHAPE)
     assert np.isfinite(field.electrons).all()
@@ -25,6 +25,15 @@ def test_pixels_beside_hits_count_as_neither_on_request():
     assert (beside.labels[near] != 0).all()
     assert (plain.labels[near] == 0).any()
     assert ((plain.labels == 1) == (beside.labels == 1)).all()
+
+
+def test_a_share_of_the_fields_with_planets_is_measured_by_parts():
+    rough = [random_field(s, "terrain", shape=(32, 32), parts=0.5).rough for s in range(60)]
+    some = [limit for limit in rough if limit is not None]
+    assert 15 < len(some) < 45
+    assert all(2 <= limit <= 6 for limit in some)
+    assert random_field(1, "terrain", shape=(32, 32)).rough is None
+    assert random_field(1, "stars", shape=(32, 32), parts=1.0).rough is None
 
 
 def test_hot_pixels_count_as_clean_where_their_number_is_to_tell_them():

@@ -159,8 +159,9 @@ def test_fields_without_candidates_are_an_error_that_says_so(tmp_path):
 def test_trees_for_stars_come_from_larger_fields_with_stars_of_one_shape(tmp_path):
     pytest.importorskip("torch", reason="training needs PyTorch")
     known = {"start": str(_SPACE), "hidden": (96, 384), "rate": 1e-6}  # what stars are
+    known |= {"rounds": 1, "average": 2}
     starry = replace(
-        SMALL, kinds={"stars": 1.0}, shape=(256, 256), fields=4, rounds=1, refinements=1, **known
+        SMALL, kinds={"stars": 1.0}, shape=(256, 256), fields=4, refinements=1, **known
     )
     path = tmp_path / "starry.crm"
     card = train_identify(replace(starry, star_trees=3, star_fields=16), path, n_threads=1)
