@@ -7,11 +7,22 @@ from libc.math cimport atan2, cos, fabs, log, sin, sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
+cdef extern from "src/forest.h" nogil:
+    int LANES, MOST_LEAVES
+
+    ctypedef struct split_t:
+        float threshold
+        int feature
+        unsigned int low, high
+
+    void add_trees(const split_t*, const int*, const float*, const signed char*, Py_ssize_t,
+                   const float*, double*)
+
 __all__ = [
     "CROSSING_FEATURES",
     "LEVELS",
     "LEVEL_FEATURES",
-    "forest_scores",
+    "Forest",
     "level_descriptors",
     "ring_statistics",
 ]
@@ -53,7 +64,7 @@ DEF SHORTEST_PIECE = 3
 DEF STEP = 12
 DEF DIAGONAL = 17
 DEF MAX_LAYERS = 512
-DEF BLOCK = 64
+DEF BLOCK = 256
 DEF ABREAST = 8
 DEF FLAT = 0.0833333333333333
 DEF SOFT = 0.02
@@ -1089,76 +1100,145 @@ cdef struct Node:
     int child[2]
 
 
-cdef object side_by_side(
-    const short[::1] feature,
-    const float[::1] threshold,
-    const int[::1] left,
-    const int[::1] right,
-):
-    """All that a step through a tree needs of a node; a leaf leads to itself for ever."""
-    cdef int n = <int>feature.shape[0], i
-    fields = [("threshold", "f4"), ("feature", "i4"), ("child", "i4", 2)]
-    packed = np.empty(n, dtype=fields)
-    cdef Node[::1] node = packed
-    for i in range(n):
-        if feature[i] < 0:
-            node[i] = Node(0.0, 0, [i, i])
-        else:
-            node[i] = Node(threshold[i], feature[i], [left[i], right[i]])
-    return packed
+cdef class Forest:
+    """Trees in the order that judging by them needs, made by `flatten_trees`.
 
+    A node sends a sample to its left child if the value of its feature is not above the threshold;
+    a node with feature -1 is a leaf and its left child the row of its values. A tree with an
+    output of its own (not -1) has one value per leaf, else a leaf has one per output.
 
-def forest_scores(
-    const float[:, ::1] features,
-    const short[::1] feature,
-    const float[::1] threshold,
-    const int[::1] left,
-    const int[::1] right,
-    const int[::1] roots,
-    const signed char[::1] output,
-    const float[:, ::1] leaves,
-    int n_outputs,
-):
-    """Sum the leaves that each sample reaches in every tree, shape (n_samples, n_outputs).
-
-    A node sends a sample left if the value of its feature is not above the threshold; a
-    node with feature -1 is a leaf and its left child the row of its values. A tree with an
-    output of its own (not -1) has one value per leaf, else a leaf has one per output. A few
-    samples walk side by side, so that none waits for what another needs from memory.
+    Where each tree has an output and at most 64 leaves, their nodes are judged for many samples at
+    once. Else samples walk, a few side by side.
     """
-    cdef const Node[::1] nodes = side_by_side(feature, threshold, left, right)
-    cdef Py_ssize_t n = features.shape[0], first, last, i, t
-    cdef int at[ABREAST]
-    cdef int k, row, after, abreast, moved
-    cdef const Node* step
-    result = np.zeros((n, n_outputs))
-    cdef double[:, ::1] out = result
-    with nogil:
-        for first in range(0, n, BLOCK):
-            last = min(first + BLOCK, n)
-            for t in range(roots.shape[0]):
-                for i in range(first, last, ABREAST):
-                    abreast = <int>min(ABREAST, last - i)
-                    for k in range(abreast):
-                        at[k] = roots[t]
-                    moved = 1
-                    while moved:
-                        moved = 0
+
+    cdef const int[::1] roots, left
+    cdef const signed char[::1] output
+    cdef const float[:, ::1] leaves
+    cdef Node[::1] nodes
+    cdef split_t[::1] splits
+    cdef int[::1] ends
+    cdef float[:, ::1] values
+    cdef object arrays
+    cdef bint small
+
+    def __init__(self, arrays):
+        cdef const short[::1] feature = arrays["feature"]
+        cdef const float[::1] threshold = arrays["threshold"]
+        cdef const int[::1] left = arrays["left"], right = arrays["right"]
+        cdef int i, n = <int>feature.shape[0]
+        self.arrays = arrays
+        self.roots, self.left, self.output = arrays["roots"], left, arrays["output"]
+        self.leaves = arrays["leaves"]
+        self.nodes = np.empty(
+            n, dtype=[("threshold", "f4"), ("feature", "i4"), ("child", "i4", 2)]
+        )
+        below = np.ones(n, dtype=np.int64)  # how many leaves a node leads to
+        cdef long long[::1] count = below
+        cdef bint ordered = True
+        for i in range(n - 1, -1, -1):
+            if feature[i] < 0:  # it leads to itself for ever
+                self.nodes[i] = Node(0.0, 0, [i, i])
+            else:
+                self.nodes[i] = Node(threshold[i], feature[i], [left[i], right[i]])
+                ordered = ordered and left[i] > i and right[i] > i
+                count[i] = count[left[i]] + count[right[i]]
+        single = np.min(self.output) >= 0
+        self.small = ordered and single and below[self.roots].max() <= MOST_LEAVES
+        if self.small:
+            self.order_splits(below)
+
+    cdef order_splits(self, long long[::1] below):
+        """Put the splits of each tree in a row, with the leaves that stay where one is not left."""
+        cdef int trees = <int>self.roots.shape[0], t, i, first, last, n = 0
+        cdef unsigned long long gone
+        cdef list ways
+        for t in range(trees):
+            n += below[self.roots[t]] - 1
+        fields = [("threshold", "f4"), ("feature", "i4"), ("low", "u4"), ("high", "u4")]
+        self.splits = np.empty(n + 1, dtype=fields)
+        self.ends = np.empty(trees, dtype=np.int32)
+        self.values = np.zeros((trees, MOST_LEAVES), dtype=np.float32)
+        n = 0
+        for t in range(trees):
+            ways = [(self.roots[t], 0)]
+            while ways:
+                i, first = ways.pop()
+                if below[i] == 1:
+                    self.values[t, first] = self.leaves[self.left[i], 0]
+                    continue
+                last = first + <int>below[self.nodes[i].child[0]]
+                gone = (<unsigned long long>1 << last) - (<unsigned long long>1 << first)
+                self.splits[n] = split_t(
+                    self.nodes[i].threshold,
+                    self.nodes[i].feature,
+                    <unsigned int>~gone,
+                    <unsigned int>(~gone >> 32),
+                )
+                n += 1
+                ways += [(self.nodes[i].child[0], first), (self.nodes[i].child[1], last)]
+            self.ends[t] = n
+
+    def __reduce__(self):
+        return Forest, (self.arrays,)
+
+    def scores(self, const float[:, ::1] features, int n_outputs):
+        """Sum the leaves that each sample reaches in every tree, shape (n_samples, n_outputs)."""
+        result = np.zeros((features.shape[0], n_outputs))
+        if self.small:
+            self.take_away(features, result)
+        else:
+            self.walk(features, result)
+        return result
+
+    cdef take_away(self, const float[:, ::1] features, double[:, ::1] out):
+        cdef Py_ssize_t n = features.shape[0], width = features.shape[1], first = 0, i, k
+        cdef int abreast
+        cdef float[:, ::1] block = np.zeros((width, LANES), dtype=np.float32)
+        cdef double[:, ::1] sums = np.empty((out.shape[1], LANES))
+        with nogil:
+            while first < n:
+                abreast = <int>min(LANES, n - first)
+                for i in range(abreast):
+                    for k in range(width):
+                        block[k, i] = features[first + i, k]
+                sums[:, :] = 0.0
+                add_trees(&self.splits[0], &self.ends[0], &self.values[0, 0], &self.output[0],
+                          self.roots.shape[0], &block[0, 0], &sums[0, 0])
+                for i in range(abreast):
+                    for k in range(out.shape[1]):
+                        out[first + i, k] = sums[k, i]
+                first += LANES
+
+    cdef walk(self, const float[:, ::1] features, double[:, ::1] out):
+        cdef Py_ssize_t n = features.shape[0], first, last, i, t
+        cdef int at[ABREAST]
+        cdef int k, row, after, abreast, moved
+        cdef const Node* step
+        with nogil:
+            for first in range(0, n, BLOCK):
+                last = min(first + BLOCK, n)
+                for t in range(self.roots.shape[0]):
+                    for i in range(first, last, ABREAST):
+                        abreast = <int>min(ABREAST, last - i)
                         for k in range(abreast):
-                            step = &nodes[at[k]]
-                            after = step.child[not features[i + k, step.feature] <= step.threshold]
-                            moved |= after ^ at[k]
-                            at[k] = after
-                    for k in range(abreast):
-                        row = left[at[k]]
-                        if output[t] >= 0:
-                            out[i + k, output[t]] += leaves[row, 0]
-                        else:
-                            add_row(&out[i + k, 0], &leaves[row, 0], n_outputs)
-    return result
+                            at[k] = self.roots[t]
+                        moved = 1
+                        while moved:
+                            moved = 0
+                            for k in range(abreast):
+                                step = &self.nodes[at[k]]
+                                after = step.child[not features[i + k, step.feature] <= step.threshold]
+                                moved |= after ^ at[k]
+                                at[k] = after
+                        for k in range(abreast):
+                            row = self.left[at[k]]
+                            if self.output[t] >= 0:
+                                out[i + k, self.output[t]] += self.leaves[row, 0]
+                            else:
+                                add_row(&out[i + k, 0], &self.leaves[row, 0], out.shape[1])
 
 
-cdef void add_row(double* out, const float* row, int n) noexcept nogil:
-    cdef int k
+cdef void add_row(double* out, const float* row, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t k
     for k in range(n):
         out[k] += row[k]

@@ -1,6 +1,6 @@
 """From the description of an event to a probability per category and a name."""
 
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ModelError
 from ..network import load_model, save_model
 from ..taxonomy import Category
-from ._kernels import forest_scores
+from ._kernels import Forest
 from .features import FEATURES
 
 __all__ = ["EventClassifier", "decide", "get_classifier"]
@@ -58,6 +58,10 @@ class EventClassifier:
         self.classes_ = np.array(card["classes"])
         self.unknown_below = card["unknown_below"]
 
+    @cached_property
+    def _forest(self):
+        return Forest(self.arrays)
+
     @classmethod
     def load(cls, path=None):
         """Read a classifier from a model file, by default the one shipped with crismis."""
@@ -80,9 +84,8 @@ class EventClassifier:
         -------
         ndarray, shape (n_events, n_classes)
         """
-        names = ("feature", "threshold", "left", "right", "roots", "output", "leaves")
         features = np.ascontiguousarray(features, dtype=np.float32)
-        scores = forest_scores(features, *(self.arrays[name] for name in names), len(self.classes_))
+        scores = self._forest.scores(features, len(self.classes_))
         if self.card["link"] == "mean":
             scores = np.log(scores / len(self.arrays["roots"]) + 1e-4)
         scores = (scores + self.arrays["start"]) / self.card["temperature"]

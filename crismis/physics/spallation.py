@@ -11,7 +11,7 @@ from astropy.table import QTable
 from ..detectors import electrons_per_unit
 from ..errors import ModelError
 from ..events import Footprints, measure
-from ..events._kernels import forest_scores
+from ..events._kernels import Forest
 from ..network import load_model
 from .prongs import MOST, find_prongs, propose_vertices
 from .tracks import event_excess
@@ -345,7 +345,7 @@ def _load(path, modified):
     arrays, card = load_model(path, TASK)
     if tuple(card["features"]) != STAR_FEATURES:
         raise ModelError(f"{path}: describes vertices by other features; train it anew")
-    return arrays, card
+    return Forest(arrays), arrays["start"], card
 
 
 def star_probability(features, model=None):
@@ -363,9 +363,8 @@ def star_probability(features, model=None):
         From the model's card.
     """
     path = Path(str(files("crismis").joinpath(SHIPPED)) if model is None else model)
-    arrays, card = _load(path, path.stat().st_mtime_ns if path.is_file() else None)
-    names = ("feature", "threshold", "left", "right", "roots", "output", "leaves")
-    scores = forest_scores(features, *(arrays[name] for name in names), 2) + arrays["start"]
+    forest, start, card = _load(path, path.stat().st_mtime_ns if path.is_file() else None)
+    scores = forest.scores(features, 2) + start
     return 1 / (1 + np.exp(scores[:, 0] - scores[:, 1])), card["least_probability"]
 
 

@@ -1,5 +1,7 @@
 """Classifiers: trees as arrays, abstention, files, and what users may bring."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,12 @@ def forests():
     return [
         ExtraTreesClassifier(20, random_state=0),
         RandomForestClassifier(20, random_state=0),
-        HistGradientBoostingClassifier(max_iter=12, random_state=0),
+        *(
+            HistGradientBoostingClassifier(
+                max_iter=6, max_leaf_nodes=leaves, min_samples_leaf=1, random_state=0
+            )
+            for leaves in (2, 31, 64, 90)  # with more than 64, trees are walked through
+        ),
     ]
 
 
@@ -49,6 +56,16 @@ def test_arrays_give_the_probabilities_of_scikit_learn(forest, classes, labelled
     ours = EventClassifier(arrays, card).predict_proba(features)
     # Means of leaves have 1e-4 added, so that no category is impossible.
     np.testing.assert_allclose(ours, forest.predict_proba(features), atol=4e-4)
+
+
+@pytest.mark.parametrize("forest", forests()[2:])
+def test_each_event_gets_its_own_probabilities_however_many_there_are(forest, labelled):
+    model = fit_classifier(labelled, estimator=forest)
+    together = model.predict_proba(labelled.features)
+    for n in (0, 1, 31, 32, 33, 64, 100):
+        np.testing.assert_array_equal(model.predict_proba(labelled.features[:n]), together[:n])
+    alone = [model.predict_proba(row[None])[0] for row in labelled.features[:40]]
+    np.testing.assert_array_equal(alone, together[:40])
 
 
 def test_other_estimators_cannot_be_flattened():
@@ -115,3 +132,9 @@ def test_too_few_labels():
 def test_labels_outside_the_taxonomy():
     with pytest.raises(ValueError, match="'muon' are not in the taxonomy"):
         LabelledEvents(np.zeros((1, 3), np.float32), np.array(["muon"]))
+
+
+def test_a_classifier_that_has_been_used_can_be_pickled(model, labelled):
+    before = model.predict_proba(labelled.features)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(labelled.features), before)
