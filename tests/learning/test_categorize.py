@@ -152,7 +152,7 @@ def test_easy_events_are_left_out_and_the_others_weigh_for_them(monkeypatch):
     )
     weights = categorize._thin(sample, np.ones(4000), rng)
     easy = np.abs(features[:, 0]) > 0.5
-    assert (weights[easy] > 0).mean() < 0.4
+    assert (weights[easy] > 0).mean() < 0.5
     assert (weights[np.abs(features[:, 0]) < 0.05] > 0).mean() > 0.9
     assert weights.sum() == pytest.approx(4000, rel=0.1)
 
