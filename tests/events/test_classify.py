@@ -32,7 +32,7 @@ def forests():
         RandomForestClassifier(20, random_state=0),
         *(
             HistGradientBoostingClassifier(
-                max_iter=6, max_leaf_nodes=leaves, min_samples_leaf=1, random_state=0
+                max_iter=12, max_leaf_nodes=leaves, min_samples_leaf=1, random_state=0
             )
             for leaves in (2, 31, 64, 90)  # with more than 64, trees are walked through
         ),
