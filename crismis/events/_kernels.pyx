@@ -1126,57 +1126,53 @@ cdef class Forest:
         cdef const float[::1] threshold = arrays["threshold"]
         cdef const int[::1] left = arrays["left"], right = arrays["right"]
         cdef int i, n = <int>feature.shape[0]
+        cdef bint ordered = bool(np.all(np.diff(arrays["roots"]) > 0))
         self.arrays = arrays
         self.roots, self.left, self.output = arrays["roots"], left, arrays["output"]
         self.leaves = arrays["leaves"]
-        self.nodes = np.empty(
-            n, dtype=[("threshold", "f4"), ("feature", "i4"), ("child", "i4", 2)]
-        )
-        below = np.ones(n, dtype=np.int64)  # how many leaves a node leads to
-        cdef long long[::1] count = below
-        cdef bint ordered = True
+        below = np.ones(n, dtype=np.int32)  # how many leaves a node leads to
+        cdef int[::1] count = below
         for i in range(n - 1, -1, -1):
-            if feature[i] < 0:  # it leads to itself for ever
-                self.nodes[i] = Node(0.0, 0, [i, i])
-            else:
-                self.nodes[i] = Node(threshold[i], feature[i], [left[i], right[i]])
+            if feature[i] >= 0:
                 ordered = ordered and left[i] > i and right[i] > i
                 count[i] = count[left[i]] + count[right[i]]
         single = np.min(self.output) >= 0
         self.small = ordered and single and below[self.roots].max() <= MOST_LEAVES
         if self.small:
-            self.order_splits(below)
+            self.order_splits(feature, threshold, right, count)
+            return
+        fields = [("threshold", "f4"), ("feature", "i4"), ("child", "i4", 2)]
+        self.nodes = np.empty(n, dtype=fields)
+        for i in range(n):
+            if feature[i] < 0:  # it leads to itself for ever
+                self.nodes[i] = Node(0.0, 0, [i, i])
+            else:
+                self.nodes[i] = Node(threshold[i], feature[i], [left[i], right[i]])
 
-    cdef order_splits(self, long long[::1] below):
+    cdef order_splits(self, const short[::1] feature, const float[::1] threshold,
+                      const int[::1] right, const int[::1] below):
         """Put the splits of each tree in a row, with the leaves that stay where one is not left."""
-        cdef int trees = <int>self.roots.shape[0], t, i, first, last, n = 0
+        cdef int n = <int>feature.shape[0], trees = <int>self.roots.shape[0], t, i, end, last, k = 0
         cdef unsigned long long gone
-        cdef list ways
-        for t in range(trees):
-            n += below[self.roots[t]] - 1
+        cdef int[::1] first = np.zeros(n, dtype=np.int32)  # of the leaves that a node leads to
         fields = [("threshold", "f4"), ("feature", "i4"), ("low", "u4"), ("high", "u4")]
-        self.splits = np.empty(n + 1, dtype=fields)
+        self.splits = np.empty(n, dtype=fields)
         self.ends = np.empty(trees, dtype=np.int32)
         self.values = np.zeros((trees, MOST_LEAVES), dtype=np.float32)
-        n = 0
         for t in range(trees):
-            ways = [(self.roots[t], 0)]
-            while ways:
-                i, first = ways.pop()
-                if below[i] == 1:
-                    self.values[t, first] = self.leaves[self.left[i], 0]
+            end = self.roots[t + 1] if t + 1 < trees else n
+            for i in range(self.roots[t], end):
+                if feature[i] < 0:
+                    self.values[t, first[i]] = self.leaves[self.left[i], 0]
                     continue
-                last = first + <int>below[self.nodes[i].child[0]]
-                gone = (<unsigned long long>1 << last) - (<unsigned long long>1 << first)
-                self.splits[n] = split_t(
-                    self.nodes[i].threshold,
-                    self.nodes[i].feature,
-                    <unsigned int>~gone,
-                    <unsigned int>(~gone >> 32),
+                last = first[i] + below[self.left[i]]
+                gone = (<unsigned long long>1 << last) - (<unsigned long long>1 << first[i])
+                self.splits[k] = split_t(
+                    threshold[i], feature[i], <unsigned int>~gone, <unsigned int>(~gone >> 32)
                 )
-                n += 1
-                ways += [(self.nodes[i].child[0], first), (self.nodes[i].child[1], last)]
-            self.ends[t] = n
+                k += 1
+                first[self.left[i]], first[right[i]] = first[i], last
+            self.ends[t] = k
 
     def __reduce__(self):
         return Forest, (self.arrays,)

@@ -190,30 +190,44 @@ def saturated_sources(image, saturation):
     saturated = image >= np.float32(saturation)
     if not saturated.any():
         return None
-    labels, count = ndimage.label(saturated, np.ones((3, 3)))
     rows, columns = np.nonzero(saturated)
-    large = np.bincount(labels[rows, columns], minlength=count + 1) > _LARGEST_HIT
+    middle = _by_chunks(lambda *at: _middle(image, *at, saturation), rows, columns)
+    core = middle > _CORE * saturation
+    if not core.any():
+        return None
+    labels, count = ndimage.label(saturated, np.ones((3, 3)))
+    group = labels[rows, columns]
+    source = core & (np.bincount(group)[group] > _LARGEST_HIT)
+    tested = core & ~source
+    source[tested] = _by_chunks(
+        lambda *at: _shines(image, *at, saturation), rows[tested], columns[tested], middle[tested]
+    )
+    if not source.any():
+        return None
     chosen = np.zeros(count + 1, bool)
-    for first in range(0, rows.size, _CHUNK):
-        places = rows[first : first + _CHUNK], columns[first : first + _CHUNK]
-        group = labels[places]
-        chosen[group[_on_source(image, *places, large[group], saturation)]] = True
-    return dilate(chosen[labels], _SPREAD, square=True) if chosen.any() else None
+    chosen[group[source]] = True
+    return dilate(chosen[labels], _SPREAD, square=True)
 
 
-def _on_source(image, rows, columns, large, saturation):
-    """Whether saturated pixels, of large groups or not, have the surroundings of a source."""
+def _by_chunks(function, *places):
+    """What a function gives for all places, of which it sees a few at once."""
+    starts = range(0, len(places[0]), _CHUNK)
+    parts = [function(*(p[k : k + _CHUNK] for p in places)) for k in starts]
+    return np.concatenate(parts) if parts else np.empty(0, bool)
+
+
+def _middle(image, rows, columns, saturation):
+    """The 5 x 5 medians around places."""
+    return np.median(_windows(image, rows, columns, _SPREAD, saturation), axis=1)
+
+
+def _shines(image, rows, columns, middle, saturation):
+    """Whether saturated pixels with these medians around stand out of their surroundings."""
+    wide = _windows(image, rows, columns, _REACH, saturation, step=2)
+    dark, level = np.percentile(wide, [10, 30], axis=1)
+    least = level + np.maximum(_WING * (saturation - level), _TEXTURE * (level - dark))
     around = _windows(image, rows, columns, _SPREAD, saturation)
-    source = np.median(around, axis=1) > _CORE * saturation
-    tested = np.flatnonzero(source & ~large)
-    if tested.size:
-        around = around[tested]
-        wide = _windows(image, rows[tested], columns[tested], _REACH, saturation, step=2)
-        dark, level = np.percentile(wide, [10, 30], axis=1)
-        above = np.median(around, axis=1) - level > _CORE * (saturation - level)
-        least = level + np.maximum(_WING * (saturation - level), _TEXTURE * (level - dark))
-        source[tested] = above & _winged(around, least, saturation)
-    return source
+    return (middle - level > _CORE * (saturation - level)) & _winged(around, least, saturation)
 
 
 def _windows(image, rows, columns, reach, saturation, step=1):
