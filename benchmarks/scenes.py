@@ -18,18 +18,33 @@ its measured point-spread functions (those of ACS/HRC, blurred by 0.65 pixels an
 all four phases, which gives the share of the brightest pixel that the ones of ACS/WFC show),
 galaxies, and hits of a thin CCD of Hubble.
 
+Three exposures of 47 Tucanae by ACS/HRC through different filters, as they were read out, are used
+where the variable ``CRISMIS_CRDS`` names the folder that holds them: ``test/data/hst`` of the
+source distribution of crds (``pip download --no-deps --no-binary crds crds``). The overscan is
+subtracted; hot pixels, which two of the exposures show in the same place, do not count. Binned by
+two they have about the sampling of ACS/WFC.
+
 Images of planets and of the Sun are given as their archives hold them, in data numbers and with
 gain and read noise unknown; the nominal gain only scales the injected charge.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import fields
 import numpy as np
 import peers
 from astropy.io import fits
-from scipy.ndimage import binary_dilation, find_objects, gaussian_filter, label, median_filter
+from scipy.ndimage import (
+    binary_dilation,
+    find_objects,
+    gaussian_filter,
+    label,
+    maximum_filter,
+    median_filter,
+)
 
 __all__ = [
     "HUBBLE",
@@ -63,6 +78,7 @@ class Scene:
     readnoise: float
     plane: int | None = None
     known: bool = False
+    binning: int = 1
 
 
 SCENES = {
@@ -74,6 +90,17 @@ SCENES = {
     "trace": Scene("fits/trace_19980519_171_1024.fits", "corona", 12.0, 25.0),
     "xrt": Scene("fits/L1_XRT20120605_215839.9.fits", "corona", 58.0, 60.0),
 }
+CLUSTER = {
+    "f555w": "j8bt05njq_raw.fits",
+    "f606w": "j8bt06o6q_raw.fits",
+    "f330w": "j8bt09jcq_raw.fits",
+}
+if "CRISMIS_CRDS" in os.environ:
+    for binning, group in ((1, "ACS/HRC, 47 Tuc"), (2, "ACS/HRC, binned by two")):
+        SCENES |= {
+            f"hrc{binning}_{name}": Scene(path, group, 2.2, 4.7, None, True, binning)
+            for name, path in CLUSTER.items()
+        }
 
 
 def load(name):
@@ -81,8 +108,37 @@ def load(name):
     return read_scene(SCENES[name])
 
 
+def _read_hrc(path):
+    """Return an exposure without overscan and bias, in data numbers."""
+    data = fits.getdata(Path(os.environ["CRISMIS_CRDS"]) / path, 1).astype(np.float32)
+    return data[:1024, 19:1043] - np.median(data[:, 5:17])
+
+
+@cache
+def _hot_pixels():
+    """Return where two of the exposures of the cluster show a pixel that stands alone."""
+    around = np.ones((3, 3), bool)
+    around[1, 1] = False
+    seen = 0
+    for path in CLUSTER.values():
+        data = _read_hrc(path) * 2.2
+        smooth = median_filter(data, 5)
+        noise = np.sqrt(4.7**2 + np.maximum(smooth, 0) + 8)
+        alone = data - maximum_filter(data, footprint=around) > 2.5 * noise
+        seen = seen + (alone & (data - smooth > 4 * noise))
+    return seen >= 2
+
+
+def _binned(array, by):
+    rows, columns = (n // by for n in array.shape)
+    return array[: rows * by, : columns * by].reshape(rows, by, columns, by).sum(axis=(1, 3))
+
+
 def read_scene(scene):
     """Return the pixels of a scene (float32) and where they are usable."""
+    if scene.path in CLUSTER.values():
+        good = ~_hot_pixels()
+        return _binned(_read_hrc(scene.path), scene.binning), _binned(~good, scene.binning) == 0
     path = fields.data_folder() / "ingest" / scene.path
     if scene.plane is not None:
         data = np.array(fits.getdata(path)[scene.plane], dtype=np.float32)
@@ -176,6 +232,8 @@ def inject(name, seed):
     image = data + deposit
     if np.array_equal(data, np.round(data)):
         image = np.round(image)
+    if scene.path in CLUSTER.values():
+        image = np.minimum(image, data.max())  # where the converter clips
     facts = scene.gain, scene.readnoise, "adu", scene.known
     return peers.Frame(f"{name}-{seed}", scene.group, image, truth, *facts)
 

@@ -37,6 +37,7 @@ cdef extern from "measure.h" nogil:
         const float *inverse_sigma
         int64_t mesh_rows, mesh_columns
         float sigma_electrons
+        float saturation
 
     ctypedef struct node_t:
         int32_t input
@@ -101,8 +102,8 @@ cdef extern from "measure.h" nogil:
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
                  float *, float *, float *, int)
     void depth_row(const image_t *, int64_t, int64_t, int64_t, float *, int)
-    int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, float,
-                        int64_t, float *, int64_t *)
+    int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, int64_t,
+                        float *, int64_t *)
 
 cdef extern from "stars.h" nogil:
     int STAR_HALF, STAR_SIDE, STAR_REACH, STAR_WINDOW, PSF_SIDE, PSF_SPLINES, PSF_CENTRE, PSF_BAND
@@ -311,7 +312,7 @@ cdef class Image:
 
     def __init__(self, const float[:, ::1] electrons, const uint8_t[:, ::1] bad,
                  const float[:, ::1] background, const float[:, ::1] inverse_sigma,
-                 float sigma_electrons, int full_background=False):
+                 float sigma_electrons, float saturation, int full_background):
         self.keep = (electrons, bad, background, inverse_sigma)
         self.target = best_target_c()
         self.c.electrons = &electrons[0, 0]
@@ -324,6 +325,7 @@ cdef class Image:
         self.c.mesh_rows = inverse_sigma.shape[0]
         self.c.mesh_columns = inverse_sigma.shape[1]
         self.c.sigma_electrons = sigma_electrons
+        self.c.saturation = saturation
 
     @property
     def shape(self):
@@ -370,7 +372,7 @@ cdef class Image:
 
     def stamps(self, const float[:, ::1] probability, const int64_t[::1] places):
         """S/N around each place, and how far each pixel can be trusted to hold no hit, from 0 to 1;
-        below 0 where it is bad or there is none."""
+        below 0 where it is bad or saturated or there is none."""
         cdef int64_t i
         out = np.empty((2, len(places), STAR_SIDE, STAR_SIDE), dtype=np.float32)
         cdef float[:, :, :, ::1] view = out
@@ -395,7 +397,7 @@ cdef class Image:
         return memory[: np.prod(shape)].reshape(shape)
 
     def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
-               float least, float saturation, int64_t room):
+               float least, int64_t room):
         """Return ``(n, 4)`` of the maxima (horizontal and vertical sharpness, S/N, ring) and
         numbers of pixels: above 3, 10 and 100 sigma, and of those that stand alone, with a S/N
         of 4 to 5.5, to 8, to 15, to 40 and above."""
@@ -410,8 +412,8 @@ cdef class Image:
             if allocate_planes(&planes, rows, columns, 2):
                 status = make_planes(&self.c, row, column, &planes, self.target)
                 if status == 0:
-                    n = find_maxima(&self.c, &planes, row, column, least, saturation, room,
-                                    &view[0, 0], &count[0])
+                    n = find_maxima(&self.c, &planes, row, column, least, room, &view[0, 0],
+                                    &count[0])
                 free(planes.snr)
         if status:
             raise MemoryError

@@ -21,9 +21,11 @@ _LEAST_EDGE = 32  # good pixels that tell whether an outermost line is brighter
 _NORMAL_TENTH = 1.2816  # sigmas that a tenth of a normal distribution lies below its middle
 _NORMAL_SPREAD = 1.2  # sigmas, twice those between a tenth and a quarter of a normal distribution
 _DEEPEST = -2.5, -2.0  # a tenth and a quarter of a box below such S/N are no noise
+_QUARTER = 28  # percent; a stop before 8 of 32 lines leaves noise at a quarter itself
 ROUGH = 5.0  # times the noise that the pixels of a box scatter whose numbers say nothing of others
 _STEP = 2.0  # times the noise that the level of a box differs from its neighbour's in a structured
 _STEPS = 0.4  # image, and the share of neighbours that do
+_SKEW = 0.35  # of the pixels of a box between their tenths; more only among crowded stars
 LEAST_BOXES = 16  # as many as make up the least area
 _SAMPLED_BOXES = 2048
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
@@ -48,7 +50,8 @@ class Scene:
     spectral : bool
         Whether rows, or columns, share their brightness as in a long-slit spectrum.
     structured : bool
-        Whether the level differs all over the image, as on the ground of a planet.
+        Whether the level differs all over the image, as on the ground of a planet, and by other
+        than crowded stars.
     parts : Parts, optional
         The rough and the other parts, where the image has both.
 
@@ -209,9 +212,8 @@ def measure_scene(
     if variance is not None:
         planes = measure_boxes(np.ascontiguousarray(variance, dtype=np.float32), bad, n_threads)
         model_variance = np.where(planes[0] > 0, planes[0], model_variance)
-    excess = _percentile(core**2 - model_variance, 10)
-    if known and excess > 0.5 * _percentile(model_variance, 50):
-        model_variance = model_variance + excess  # the sky was subtracted, but not its noise
+    if known:
+        model_variance = _seen_variance(core**2, model_variance, readnoise)
     sigma = _whole(np.sqrt(np.maximum(model_variance, 1e-12)))
     typical = float(np.median(sigma))
     sigma_electrons = typical * per_electron if np.isfinite(per_electron) else 8.0
@@ -226,11 +228,12 @@ def measure_scene(
 
     def image_above(mesh, inverse):
         known = background is not None
-        return _kernels.Image(electrons, bad.view(np.uint8), mesh, inverse, sigma_electrons, known)
+        masked = bad.view(np.uint8)
+        told = sigma_electrons, saturation, known
+        return _kernels.Image(electrons, masked, mesh, inverse, *told)
 
     numbers = functools.partial(
         _numbers,
-        saturation=saturation,
         sigma_electrons=sigma_electrons,
         psf_fwhm=psf_fwhm,
         n_threads=n_threads,
@@ -238,7 +241,8 @@ def measure_scene(
     image, ratios = image_above(mesh, inverse), [n / np.sqrt(model_variance) for n in (core, noise)]
     windows = _some(tiles(electrons.shape), SAMPLED_TILES)
     sharpness, conditions = numbers(image, windows, ratios)
-    kinds = _spectral(level, core), _structured(level, sigma)
+    structured = _structured(level, sigma) and not _starlit(image, level.shape, n_threads)
+    kinds = _spectral(level, core), structured
     scene = Scene(image, conditions, sharpness, typical, sigma_electrons, *kinds)
     if rough is None:
         return scene
@@ -252,10 +256,20 @@ def measure_scene(
     return scene
 
 
-def _numbers(image, windows, ratios, *, saturation, sigma_electrons, psf_fwhm, n_threads):
+def _seen_variance(seen, model, readnoise):
+    """Variance of the boxes where what is seen of it disagrees with the level all over the image."""
+    typical = _percentile(model, 50)
+    if (excess := _percentile(seen - model, 10)) > 0.5 * typical:
+        return model + excess  # the sky was subtracted, but not its noise
+    if _percentile(seen - model, 90) < -0.5 * typical:  # a bias level was not subtracted
+        return np.maximum(model + _percentile(seen - model, 50), readnoise**2)
+    return model
+
+
+def _numbers(image, windows, ratios, *, sigma_electrons, psf_fwhm, n_threads):
     """Sharpness of the bright maxima, and all inputs of the judge, as some windows show them."""
     found = run_tasks(
-        lambda window: image.maxima(*window, 25.0, saturation, window[2] * window[3] // 4 + 1),
+        lambda window: image.maxima(*window, 25.0, window[2] * window[3] // 4 + 1),
         windows,
         n_threads,
     )
@@ -305,7 +319,7 @@ def _shadowed(image, mesh, n_threads):
     tenth = _depth(image, mesh, 8, 10, n_threads)
     if not (tenth < _DEEPEST[0]).any():
         return np.zeros(mesh, bool)
-    quarter = _depth(image, mesh, 8, 25, n_threads)
+    quarter = _depth(image, mesh, 8, _QUARTER, n_threads)
     deep = (tenth < _DEEPEST[0]) & (quarter < _DEEPEST[1])
     return deep & (quarter - tenth > _NORMAL_SPREAD)
 
@@ -414,6 +428,14 @@ def _structured(level, sigma):
             steps.append(abs(step - np.median(step)) > _STEP)
     steps = np.concatenate(steps) if steps else np.empty(0)
     return steps.size >= _LEAST_STEPS and bool(steps.mean() > _STEPS)
+
+
+def _starlit(image, mesh, n_threads):
+    """Whether most boxes have some bright pixels among many dark ones, as in a cluster of stars."""
+    low, middle, high = (_depth(image, mesh, 8, share, n_threads) for share in (10, 50, 90))
+    lit = high > low
+    skew = (high + low - 2 * middle)[lit] / (high - low)[lit]
+    return skew.size > 0 and bool(np.median(skew) > _SKEW)
 
 
 def _agreement(rows):

@@ -27,14 +27,18 @@ LEAST = 3e-4
 """So are pixels of a lower one."""
 
 _HALF = _kernels.STAMP_HALF
+_AWAY = np.hypot(*(np.indices((2 * _HALF + 1, 2 * _HALF + 1)) - _HALF))
+_CORE = _AWAY <= 1.8
 _BRIGHT = 15.0  # S/N of the peaks that tell the point-spread function
 _ENOUGH, _SOME, _MOST = 8, 24, 100  # of these
 _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
 _UNTOLD = 0.03  # error of the point-spread function where nothing tells it,
-_LARGEST_ERROR = 0.02  # and the largest one to trust
-_LARGEST_CHI = 1.5
+_LARGEST_ERROR = 0.08  # and the largest one to trust
+_LARGEST_CHI = 2.5
+_OUTLYING = 4.0  # times the squared misfit of most
+_DARK = 0.25  # light around a star that tells, at most, in units of its peak
 _BAND = 512  # rows whose stars are fitted at once, so that memory does not grow with the image
 _ROWS = 4096
 
@@ -210,16 +214,25 @@ class _Group:
         psf, error = _first_guess(self.stamps[told], self.weights[told], self.sigma), _UNTOLD
         self.begin(psf)
         # In the end one half tells it and the other how wrong it is: few stars fit their own noise.
-        for telling, asked in ((told, told), (told, told), (told[::2], told[1::2])):
+        for last in (False, False, True):
+            telling, asked = (told[::2], told[1::2]) if last else (told, told)
             self.fit(psf, error, 5)
             psf = self._corrected(psf, error, telling)
             self.fit(psf, error, 2)
-            error = self._error(psf, asked)
             self.subtract_neighbours(psf)
+            error = self._error(psf, asked)
+            told = told if last else told[self._alike(told)]
         psf = self._corrected(psf, error, told)
         self.fit(psf, error, 2)
         alike = np.median(self.stars["chi"][told]) <= _LARGEST_CHI
         return (psf, error) if alike and error <= _LARGEST_ERROR else None
+
+    def _alike(self, told):
+        """Which of these stars are no worse off than most, as saturated ones and blends are."""
+        models, weights = self.models[told][:, _CORE], np.maximum(self.weights[told][:, _CORE], 0)
+        rest = (self.cleaned[told][:, _CORE] - models) ** 2 - 1 - np.maximum(models, 0) / self.sigma
+        misfit = (weights * rest).sum(axis=1) / (weights * models**2).sum(axis=1)
+        return misfit <= max(_OUTLYING * np.median(misfit), _LARGEST_ERROR**2)
 
     def _corrected(self, psf, error, told):
         """The point-spread function that suits these stars better."""
@@ -231,8 +244,7 @@ class _Group:
     def _error(self, psf, asked):
         """Its relative error in the cores of these stars."""
         models, stamps = _kernels.star_models(psf, self.stars[asked]), self.cleaned[asked]
-        core = np.hypot(*(np.indices(models.shape[1:]) - _HALF)) <= 1.8
-        sure = np.flatnonzero(core & (self.weights[asked] > 0.9) & (models > 30))
+        sure = np.flatnonzero(_CORE & (self.weights[asked] > 0.9) & (models > 30))
         if len(sure) <= 20:
             return _UNTOLD
         # Noise matters least in the brightest pixels, which therefore tell most.
@@ -251,11 +263,12 @@ def _tell_tale(image, probability, places, snr):
     """
     bright = np.flatnonzero(snr > _BRIGHT)
     bright = bright[np.argsort(-snr[bright], kind="stable")][: 4 * _MOST]
-    _, weights = image.stamps(probability, places[bright])
-    core = np.hypot(*(np.indices(weights.shape[1:]) - _HALF)) <= 2.3
-    trust = weights[:, core].mean(axis=1)
+    stamps, weights = image.stamps(probability, places[bright])
+    trust = weights[:, _AWAY <= 2.3].mean(axis=1)
+    whole = (weights[:, _AWAY <= 4.5] >= 0).all(axis=1)
+    dark = np.median(stamps[:, _AWAY >= 5], axis=1) < _DARK * stamps[:, _HALF, _HALF]
     centres = np.stack(np.divmod(places[bright], probability.shape[1]), 1)
-    alone = np.ones(len(bright), bool)
+    alone = whole & dark
     pairs = _neighbours(centres, 3)
     alone[pairs[pairs[:, 0] > pairs[:, 1], 0]] = False  # the brighter one of two comes first
     best = bright[alone & (trust == 1)][:_MOST]

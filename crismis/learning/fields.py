@@ -84,6 +84,7 @@ def random_field(
     beside=False,
     warm=3.0,
     parts=0.0,
+    varying=0.0,
 ):
     """Draw a field; the same seed gives the same field.
 
@@ -117,6 +118,8 @@ def random_field(
         neither.
     parts : float
         Share of the fields with planets and terrain that are measured by parts.
+    varying : float
+        Share of the fields across which the shape of stars changes.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def random_field(
         return _on_real(rng, seed, deposit, backgrounds, shape, undecidable, beside)
     readnoise = float(np.exp(rng.uniform(np.log(1.5), np.log(15))))
     sharp = widths and float(np.exp(rng.uniform(*np.log(widths))))
-    scene = random_scene(rng, shape, kind, psfs, sharp)
+    scene = random_scene(rng, shape, kind, psfs, sharp, varying)
     sky = 10 ** rng.uniform(-1.5, 3.3)
     if rng.uniform() < 0.2:
         sky = sky * (1 + rng.uniform(-0.3, 0.3) * np.linspace(-1, 1, shape[1]))

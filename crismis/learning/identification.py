@@ -135,6 +135,8 @@ class IdentifyConfig:
         Share of the fields with planets and terrain that are measured by parts, rough and quiet
         ones, as whole images are. A model that has learned from some judges rough parts by
         what it knows of them alone.
+    varying : float
+        Share of the fields across which the shape of stars changes.
     description, data, limits : str
         For the card: what the model is for, what it was made of, and what it cannot do.
 
@@ -199,6 +201,7 @@ class IdentifyConfig:
     beside: bool = False
     warm: float = 3.0
     parts: float = 0.0
+    varying: float = 0.0
     description: str = ""
     data: str = ""
     limits: str = ""
@@ -338,6 +341,7 @@ def _draw_field(config, seed):
         beside=config.beside,
         warm=config.warm,
         parts=config.parts,
+        varying=config.varying,
     )
     return made, rng
 

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Random scenes without hits, of many kinds, and the detector's signature on them."""
 
+from copy import deepcopy
+
 import numpy as np
 from scipy import ndimage, signal
 
@@ -11,6 +13,7 @@ __all__ = ["KINDS", "add_stamp", "random_psf", "random_scene"]
 PHASES = 8
 _BINNED_WIDTHS = (0.6, 1.15)
 _CAMERA_WIDTHS = (1.1, 2.5)
+_BLUR = 0.5  # pixels (sigma) by which stars at the other end of a field may be wider
 
 
 def random_psf(rng, real=(), sharp=None):
@@ -430,7 +433,7 @@ KINDS = {
 }
 
 
-def random_scene(rng, shape, kind, psfs=(), sharp=None):
+def random_scene(rng, shape, kind, psfs=(), sharp=None, varying=0.0):
     """Draw a noiseless scene.
 
     Parameters
@@ -444,6 +447,8 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
     sharp : float, optional
         Width of the stars (FWHM, pixels) instead of a random one; not for kind ``"binned"``,
         whose stars are less than 1.15 pixels wide.
+    varying : float
+        Share of the scenes across which the shape of stars changes, as it does in most cameras.
 
     Returns
     -------
@@ -461,4 +466,18 @@ def random_scene(rng, shape, kind, psfs=(), sharp=None):
         sharp = float(np.exp(rng.uniform(*np.log(_BINNED_WIDTHS))))
     elif kind == "terrain" and sharp is None and rng.uniform() < 0.6:
         sharp = float(np.exp(rng.uniform(*np.log(_CAMERA_WIDTHS))))
-    return KINDS[kind](rng, shape, random_psf(rng, psfs, sharp))
+    phases = random_psf(rng, psfs, sharp)
+    if not varying or rng.uniform() >= varying:
+        return KINDS[kind](rng, shape, phases)
+    across = _ramp(rng, shape)
+    wider = ndimage.gaussian_filter(phases, (0, 0, *rng.uniform(0, _BLUR, 2)))
+    scene = KINDS[kind](deepcopy(rng), shape, phases)
+    return scene + across * (KINDS[kind](rng, shape, wider) - scene)
+
+
+def _ramp(rng, shape):
+    """A plane that rises from 0 to 1 in some direction."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    plane = y * np.sin(angle) + x * np.cos(angle)
+    return (plane - plane.min()) / max(np.ptp(plane), 1)

@@ -39,11 +39,11 @@ def star_image(fwhm=2.2, seed=1, side=320, spacing=32):
     return image.astype(np.float32), scene, rows, columns, flux
 
 
-def fitted(image, probability=None, bad=None, n_threads=1):
+def fitted(image, probability=None, bad=None, n_threads=1, saturation=np.inf):
     bad = np.zeros(image.shape, bool) if bad is None else bad
     if probability is None:
         probability = np.zeros(image.shape, np.float32)
-    scene = measure_scene(image, bad, 1.0, READNOISE)
+    scene = measure_scene(image, bad, 1.0, READNOISE, saturation=saturation)
     return fit_stars_of(scene.image, probability, n_threads)
 
 
@@ -119,6 +119,25 @@ def test_bad_pixels_do_not_spoil_stars():
     image[bad] = np.nan
     field = fitted(np.where(bad, 0, image).astype(np.float32), bad=bad)
     assert np.median(field.stars["chi"]) < 1.4
+
+
+@pytest.mark.parametrize("saturation", [np.inf, 3000.0])
+def test_saturated_stars_do_not_spoil_the_common_shape(saturation):
+    image = np.minimum(star_image()[0], 3000)  # of 100 stars the brightest third or so
+    clear = fitted(image, saturation=saturation)
+    assert clear.error < 0.04
+    faint = clear.stars["flux"] < np.percentile(clear.stars["flux"], 60)
+    assert np.median(clear.stars["chi"][faint]) < 1.4
+
+
+def test_stars_may_differ_a_little_across_the_image():
+    narrow, wide = (star_image(fwhm)[1] for fwhm in (2.2, 2.8))
+    across = np.linspace(0, 1, 320)
+    rng = np.random.default_rng(2)
+    image = rng.poisson(narrow * (1 - across) + wide * across) + rng.normal(
+        0, READNOISE, wide.shape
+    )
+    assert 0.02 < fitted(image.astype(np.float32)).error < 0.08
 
 
 def test_the_same_for_any_number_of_threads():

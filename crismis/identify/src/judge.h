@@ -64,6 +64,7 @@ typedef struct {
     const float *inverse_sigma; /* mesh */
     int64_t mesh_rows, mesh_columns;
     float sigma_electrons; /* typical background noise in electrons */
+    float saturation;      /* from which on a pixel holds less than it was lit by */
 } image_t;
 
 /* A node of a tree. */

@@ -68,8 +68,7 @@ static int is_single(const float *s, int64_t width)
    its signal to noise and its ring; returns how many were found (at most `room`). Counts the
    pixels above 3, 10 and 100 sigma, and those that stand alone, by signal to noise. */
 static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, int64_t column,
-                           float least, float saturation, int64_t room, float *out,
-                           int64_t *counts)
+                           float least, int64_t room, float *out, int64_t *counts)
 {
     int64_t n = 0, width = p->width;
     for (int64_t i = p->border; i < p->height - p->border; i++) {
@@ -89,7 +88,7 @@ static int64_t find_maxima(const image_t *im, const planes_t *p, int64_t row, in
             if (c <= s[-1] || c < s[1] || c <= s[-width] || c < s[width] || c <= s[-width - 1] ||
                 c <= s[-width + 1] || c < s[width - 1] || c < s[width + 1])
                 continue;
-            if (!(im->electrons[y * im->columns + x] < saturation)) continue;
+            if (!(im->electrons[y * im->columns + x] < im->saturation)) continue;
             float ends[2][2] = {{s[-1], s[1]}, {s[-width], s[width]}};
             for (int axis = 0; axis < 2; axis++) {
                 float a = ends[axis][0] > 0.5f ? ends[axis][0] : 0.5f;

@@ -363,7 +363,8 @@ static int64_t find_peaks(const image_t *im, const float *judged, int64_t first,
     return n;
 }
 
-/* S/N around a peak, and how far each pixel can be trusted; below 0 where there is none. */
+/* S/N around a peak, and how far each pixel can be trusted; below 0 where there is none, or where
+   it is saturated. */
 static void star_stamp(const image_t *im, const float *judged, int64_t place, float *stamp,
                        float *weight)
 {
@@ -373,8 +374,10 @@ static void star_stamp(const image_t *im, const float *judged, int64_t place, fl
             int64_t y = row + i - STAR_HALF, x = column + j - STAR_HALF, k = i * STAR_SIDE + j;
             stamp[k] = 0;
             weight[k] = -1;
-            if (!inside(im, y, x) || im->bad[y * im->columns + x]) continue;
-            float doubt = 4 * (judged[y * im->columns + x] - 0.1f);
+            int64_t at = y * im->columns + x;
+            if (!inside(im, y, x) || im->bad[at] || !(im->electrons[at] < im->saturation))
+                continue;
+            float doubt = 4 * (judged[at] - 0.1f);
             stamp[k] = snr_at(im, y, x);
             weight[k] = doubt <= 0 ? 1 : doubt >= 1 ? 0 : 1 - doubt;
         }
