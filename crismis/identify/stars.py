@@ -38,6 +38,7 @@ _UNTOLD = 0.03  # error of the point-spread function where nothing tells it,
 _LARGEST_ERROR = 0.08  # and the largest one to trust
 _LARGEST_CHI = 2.5
 _OUTLYING = 4.0  # times the squared misfit of most
+_ALIKE, _SEVERAL = (0.94, 0.89), 4  # so many peaks as high as the highest are clipped there
 _DARK = 0.25  # light around a star that tells, at most, in units of its peak
 _BAND = 512  # rows whose stars are fitted at once, so that memory does not grow with the image
 _ROWS = 4096
@@ -271,11 +272,21 @@ def _tell_tale(image, probability, places, snr):
     alone = whole & dark
     pairs = _neighbours(centres, 3)
     alone[pairs[pairs[:, 0] > pairs[:, 1], 0]] = False  # the brighter one of two comes first
+    free = alone & ~_piled(snr[bright])
+    if np.count_nonzero(free & (trust > _TRUST)) >= _ENOUGH:
+        alone = free
     best = bright[alone & (trust == 1)][:_MOST]
     if len(best) < _SOME:
         touched = bright[alone & (trust > _TRUST) & (trust < 1)]
         best = np.concatenate([best, touched[: _SOME - len(best)]])
     return places[best] if len(best) >= _ENOUGH else None
+
+
+def _piled(peaks):
+    """Which peaks are as high as several of the highest ones, and so are likely to be clipped."""
+    top = peaks.max(initial=0)
+    several = np.count_nonzero(peaks > _ALIKE[0] * top) >= _SEVERAL
+    return several & (peaks > _ALIKE[1] * top)
 
 
 def _suspect(probability, places):
