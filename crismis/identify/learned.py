@@ -81,7 +81,7 @@ def cosmicray_learned(
         Known variance of the noise in the squared unit of the data.
     saturation : float or `~astropy.units.Quantity`, optional
         Level from which on pixels are saturated, in the unit of the data if a plain number.
-        By default header, detector or clipped values in the image tell.
+        By default header, detector and clipped values in the image tell.
     exposure_time : float or `~astropy.units.Quantity`, optional
         Seconds if a plain number; needed for rates such as electron/s without it in the header.
     psf_fwhm : float, optional
@@ -158,8 +158,9 @@ def cosmicray_learned(
         saturation=saturation,
         exposure_time=exposure_time,
     )
-    if np.isinf(frame.saturation):
-        frame.saturation = clipping_level(frame.electrons, frame.bad, n_threads=n_threads)
+    if saturation is None:  # a converter may clip below the full well
+        clipped = clipping_level(frame.electrons, frame.bad, n_threads=n_threads)
+        frame.saturation = min(frame.saturation, clipped)
     probability = _judge(frame, model, n_threads, psf_fwhm, fit_stars, hit_fraction)
     hits = probability >= np.float32(threshold)
     if grow:

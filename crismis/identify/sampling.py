@@ -257,7 +257,7 @@ def measure_scene(
 
 
 def _seen_variance(seen, model, readnoise):
-    """Variance of the boxes where what is seen of it disagrees with the level all over the image."""
+    """Variance of the boxes where what is seen disagrees with the level all over the image."""
     typical = _percentile(model, 50)
     if (excess := _percentile(seen - model, 10)) > 0.5 * typical:
         return model + excess  # the sky was subtracted, but not its noise

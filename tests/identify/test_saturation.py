@@ -5,7 +5,7 @@ import pytest
 from astropy.nddata import CCDData
 from scipy import ndimage
 
-from crismis import Flag, cosmicray_lacosmic, cosmicray_learned
+from crismis import Detector, Flag, cosmicray_lacosmic, cosmicray_learned
 from crismis.identify.saturation import clipping_level, saturated_sources
 
 FULL = 60000.0
@@ -181,6 +181,16 @@ def test_the_clipping_level_shows_only_where_values_pile_up():
     assert clipping_level(noise, none) == 65535
     masked = noise == 65535
     assert clipping_level(noise, masked) == np.inf
+
+
+def test_a_converter_may_clip_below_the_full_well():
+    image, _, rng = field(3.0, (2e5, 2e6), step=60)
+    image = expose(bleed(image, rng), rng)
+    detector = Detector("x", gain=1.0, readnoise=5.0, full_well=80000.0)
+    out = cosmicray_learned(CCDData(image, unit="electron"), detector=detector)
+    assert np.array_equal((out.flags & Flag.SATURATED) > 0, image >= FULL)
+    told = cosmicray_learned(CCDData(image, unit="electron"), detector=detector, saturation=70000)
+    assert not np.any(told.flags & Flag.SATURATED)
 
 
 def bleeding_stars(seed=5):
