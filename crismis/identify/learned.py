@@ -89,7 +89,7 @@ def cosmicray_learned(
     fit_stars : bool, optional
         Measure the image's own point-spread function, fit its stars, and judge what lies on them by
         what they leave, which finds more hits on stars. It changes nothing where stars do not have
-        one shape all over the image, nor with a model that has not learned of stars; of those
+        about one shape all over the image, nor with a model that has not learned of stars; of those
         shipped that for space has.
     hit_fraction : float, optional
         Expected fraction of hit pixels, to which the probabilities are then re-weighted.
