@@ -213,7 +213,7 @@ def measure_scene(
         planes = measure_boxes(np.ascontiguousarray(variance, dtype=np.float32), bad, n_threads)
         model_variance = np.where(planes[0] > 0, planes[0], model_variance)
     if known:
-        model_variance = _seen_variance(core**2, model_variance, readnoise)
+        model_variance = _seen_variance(core**2, model_variance, readnoise**2 + gain**2 / 12)
     sigma = _whole(np.sqrt(np.maximum(model_variance, 1e-12)))
     typical = float(np.median(sigma))
     sigma_electrons = typical * per_electron if np.isfinite(per_electron) else 8.0
@@ -256,13 +256,14 @@ def measure_scene(
     return scene
 
 
-def _seen_variance(seen, model, readnoise):
+def _seen_variance(seen, model, least):
     """Variance of the boxes where what is seen disagrees with the level all over the image."""
     typical = _percentile(model, 50)
     if (excess := _percentile(seen - model, 10)) > 0.5 * typical:
         return model + excess  # the sky was subtracted, but not its noise
-    if _percentile(seen - model, 90) < -0.5 * typical:  # a bias level was not subtracted
-        return np.maximum(model + _percentile(seen - model, 50), readnoise**2)
+    coarse = _percentile(seen, 10) <= 0  # numbers hide the noise of many boxes
+    if not coarse and _percentile(seen - model, 90) < -0.5 * typical:
+        return np.maximum(model + _percentile(seen - model, 50), least)  # a bias level was left in
     return model
 
 

@@ -122,6 +122,11 @@ def test_a_bias_level_that_was_not_subtracted_adds_no_noise(sky):
     assert scene_of(image).sigma == pytest.approx(9, rel=0.1)
 
 
+def test_coarse_numbers_hide_no_noise(sky):
+    coarse = 20 * np.round(sky / 20)  # 20 electrons per number
+    assert 8 < scene_of(coarse).sigma < 13
+
+
 def test_a_given_width_changes_the_description(sky):
     image = np.ascontiguousarray(sky, dtype=np.float32)
     bad = np.zeros(image.shape, bool)
