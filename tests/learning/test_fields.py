@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from crismis.learning import fields
+from crismis.learning import fields, scenes
 from crismis.learning.fields import random_field
 
 SHAPE = (96, 96)
@@ -25,6 +25,20 @@ def test_pixels_beside_hits_count_as_neither_on_request():
     assert (beside.labels[near] != 0).all()
     assert (plain.labels[near] == 0).any()
     assert ((plain.labels == 1) == (beside.labels == 1)).all()
+
+
+def test_the_shape_of_stars_may_change_across_a_field(monkeypatch):
+    def drawn(blur):
+        monkeypatch.setattr(scenes, "_BLUR", blur)
+        rng = np.random.default_rng(4)
+        return scenes.random_scene(rng, (96, 96), "crowded", sharp=2.0, varying=1.0)
+
+    alike = drawn(0.0)
+    change = abs(drawn(0.5) - alike) / alike.mean()
+    assert alike.min() >= 0
+    ends = [change[y : y + 24, x : x + 24].mean() for y in (0, 72) for x in (0, 72)]
+    assert max(ends) > 0.02
+    assert min(ends) < 0.4 * max(ends)
 
 
 def test_a_share_of_the_fields_with_planets_is_measured_by_parts():
