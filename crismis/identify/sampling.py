@@ -23,9 +23,9 @@ _NORMAL_SPREAD = 1.2  # sigmas, twice those between a tenth and a quarter of a n
 _DEEPEST = -2.5, -2.0  # a tenth and a quarter of a box below such S/N are no noise
 _QUARTER = 28  # percent; a stop before 8 of 32 lines leaves noise at a quarter itself
 ROUGH = 5.0  # times the noise that the pixels of a box scatter whose numbers say nothing of others
-_STEP = 2.0  # times the noise that the level of a box differs from its neighbour's in a structured
+_STEP = 0.5  # times the noise that the level of a box differs from its neighbour's in a structured
 _STEPS = 0.4  # image, and the share of neighbours that do
-_SKEW = 0.35  # of the pixels of a box between their tenths; more only among crowded stars
+_SKEW = 0.2  # of the pixels of a box between their tenths; more only among crowded stars
 LEAST_BOXES = 16  # as many as make up the least area
 _SAMPLED_BOXES = 2048
 _EDGES = np.array([0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0, 6.0])
@@ -423,10 +423,10 @@ def _structured(level, sigma):
     """Whether many boxes differ in level from their neighbours, and by other than a gradient."""
     steps = []
     for axis in (0, 1):
-        step = np.diff(level, axis=axis) / np.delete(sigma, 0, axis=axis)
-        step = step[np.isfinite(step)]
-        if step.size:
-            steps.append(abs(step - np.median(step)) > _STEP)
+        step, noise = np.diff(level, axis=axis), np.delete(sigma, 0, axis=axis)
+        known = np.isfinite(step)
+        if known.any():
+            steps.append(abs(step - np.median(step[known]))[known] > _STEP * noise[known])
     steps = np.concatenate(steps) if steps else np.empty(0)
     return steps.size >= _LEAST_STEPS and bool(steps.mean() > _STEPS)
 
