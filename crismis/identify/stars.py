@@ -35,9 +35,9 @@ _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
 _UNTOLD = 0.03  # error of the point-spread function where nothing tells it,
-_LARGEST_ERROR = 0.08  # and the largest one to trust
+_LARGEST_ERROR = 0.02, 0.05  # and the largest one to trust of few, and of some stars
 _LARGEST_CHI = 2.5
-_OUTLYING = 4.0  # times the squared misfit of most
+_OUTLYING, _ALLOWED = 4.0, 0.08  # times the squared misfit of most, and a misfit of any
 _ALIKE, _SEVERAL = (0.94, 0.89), 4  # so many peaks as high as the highest are clipped there
 _DARK = 0.25  # light around a star that tells, at most, in units of its peak
 _BAND = 512  # rows whose stars are fitted at once, so that memory does not grow with the image
@@ -226,14 +226,15 @@ class _Group:
         psf = self._corrected(psf, error, told)
         self.fit(psf, error, 2)
         alike = np.median(self.stars["chi"][told]) <= _LARGEST_CHI
-        return (psf, error) if alike and error <= _LARGEST_ERROR else None
+        right = error <= _LARGEST_ERROR[len(told) >= _SOME]
+        return (psf, error) if alike and right else None
 
     def _alike(self, told):
         """Which of these stars are no worse off than most, as saturated ones and blends are."""
         models, weights = self.models[told][:, _CORE], np.maximum(self.weights[told][:, _CORE], 0)
         rest = (self.cleaned[told][:, _CORE] - models) ** 2 - 1 - np.maximum(models, 0) / self.sigma
         misfit = (weights * rest).sum(axis=1) / (weights * models**2).sum(axis=1)
-        return misfit <= max(_OUTLYING * np.median(misfit), _LARGEST_ERROR**2)
+        return misfit <= max(_OUTLYING * np.median(misfit), _ALLOWED**2)
 
     def _corrected(self, psf, error, told):
         """The point-spread function that suits these stars better."""
