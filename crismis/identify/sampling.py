@@ -262,7 +262,8 @@ def _seen_variance(seen, model, least):
     if (excess := _percentile(seen - model, 10)) > 0.5 * typical:
         return model + excess  # the sky was subtracted, but not its noise
     coarse = _percentile(seen, 10) <= 0  # numbers hide the noise of many boxes
-    if not coarse and _percentile(seen - model, 90) < -0.5 * typical:
+    quieter = typical > 2 * least and _percentile(seen - model, 90) < -0.5 * typical
+    if quieter and not coarse:
         return np.maximum(model + _percentile(seen - model, 50), least)  # a bias level was left in
     return model
 

@@ -211,7 +211,7 @@ def test_rough_parts_of_a_field_are_told_what_they_are_like():
     assert len(alike.conditions) == 1
     field.rough = 4.0
     parts = dataset.measure_field(field).parts
-    sample = dataset.sample_field(field, np.random.default_rng(1))
+    sample = dataset.sample_field(field, np.random.default_rng(1), others=4000)
     np.testing.assert_array_equal(
         sample.conditions, [parts.quiet_conditions, parts.rough_conditions]
     )
