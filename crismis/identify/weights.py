@@ -195,7 +195,8 @@ def _worth(weights, largest):
 def _whole(weights, worth):
     """Whole numbers in pairs of inputs, ``[pair][unit][2]``."""
     whole = np.rint(weights / worth).astype(np.int16)
-    return np.ascontiguousarray(whole.reshape(-1, 2, whole.shape[1]).transpose(0, 2, 1))
+    pairs = whole.reshape(len(whole) // 2, 2, whole.shape[1])  # there may be no unit
+    return np.ascontiguousarray(pairs.transpose(0, 2, 1))
 
 
 def _in_pairs(weights, largest):

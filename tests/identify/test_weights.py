@@ -16,3 +16,9 @@ def test_whole_weights_fill_their_bits_and_no_sum_overflows(size):
     assert sums[3] == 0
     assert (np.delete(sums, 3) > 2**30).all()
     assert (sums < 2**31).all()
+
+
+def test_a_layer_may_have_no_units():
+    whole, worth = _in_pairs(np.zeros((100, 0)), 8192)
+    assert whole.shape == (50, 0, 2)
+    assert worth.shape == (0,)
