@@ -90,6 +90,7 @@ SCENES = {
     "trace": Scene("fits/trace_19980519_171_1024.fits", "corona", 12.0, 25.0),
     "xrt": Scene("fits/L1_XRT20120605_215839.9.fits", "corona", 58.0, 60.0),
 }
+HRC_GAIN, HRC_READNOISE = 2.2, 4.7
 CLUSTER = {
     "f555w": "j8bt05njq_raw.fits",
     "f606w": "j8bt06o6q_raw.fits",
@@ -98,7 +99,7 @@ CLUSTER = {
 if "CRISMIS_CRDS" in os.environ:
     for binning, group in ((1, "ACS/HRC, 47 Tuc"), (2, "ACS/HRC, binned by two")):
         SCENES |= {
-            f"hrc{binning}_{name}": Scene(path, group, 2.2, 4.7, None, True, binning)
+            f"hrc{binning}_{name}": Scene(path, group, HRC_GAIN, HRC_READNOISE, None, True, binning)
             for name, path in CLUSTER.items()
         }
 
@@ -121,9 +122,9 @@ def _hot_pixels():
     around[1, 1] = False
     seen = 0
     for path in CLUSTER.values():
-        data = _read_hrc(path) * 2.2
+        data = _read_hrc(path) * HRC_GAIN
         smooth = median_filter(data, 5)
-        noise = np.sqrt(4.7**2 + np.maximum(smooth, 0) + 8)
+        noise = np.sqrt(HRC_READNOISE**2 + np.maximum(smooth, 0) + 8)
         alone = data - maximum_filter(data, footprint=around) > 2.5 * noise
         seen = seen + (alone & (data - smooth > 4 * noise))
     return seen >= 2
@@ -249,7 +250,7 @@ def hubble_psfs():
             blurred = gaussian_filter(archive[name].astype(float), 0.65)
             for dy, dx in np.ndindex(2, 2):
                 part = blurred[dy : dy + 80, dx : dx + 80]
-                binned = part.reshape(40, 2, 40, 2).sum(axis=(1, 3))
+                binned = _binned(part, 2)
                 phases.append(binned * taper / np.sum(binned * taper))
     return phases
 

@@ -176,7 +176,7 @@ def measure_scene(
     background, variance : ndarray, optional
         Known planes, in the unit of the image and its square.
     saturation : float
-        Level from which a maximum says nothing of sampling.
+        Level from which a maximum says nothing of sampling, and a star nothing of their shape.
     psf_fwhm : float, optional
         Width of stars in pixels, which then counts for more than what the image shows.
     rough : float, optional

@@ -221,7 +221,7 @@ class _Group:
             psf = self._corrected(psf, error, telling)
             self.fit(psf, error, 2)
             self.subtract_neighbours(psf)
-            error = self._error(psf, asked)
+            error = self._error(asked)
             told = told if last else told[self._alike(told)]
         psf = self._corrected(psf, error, told)
         self.fit(psf, error, 2)
@@ -243,9 +243,9 @@ class _Group:
         seen = self.cleaned[told], self.weights[told], self.sigma, error, self.stars[told]
         return _kernels.corrected_psf(psf, *seen, _roughness(), _SMOOTH)
 
-    def _error(self, psf, asked):
-        """Its relative error in the cores of these stars."""
-        models, stamps = _kernels.star_models(psf, self.stars[asked]), self.cleaned[asked]
+    def _error(self, asked):
+        """Relative error of the point-spread function in the cores of these stars."""
+        models, stamps = self.models[asked], self.cleaned[asked]
         sure = np.flatnonzero(_CORE & (self.weights[asked] > 0.9) & (models > 30))
         if len(sure) <= 20:
             return _UNTOLD
