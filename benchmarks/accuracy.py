@@ -18,6 +18,7 @@ import time
 import warnings
 from pathlib import Path
 
+import exposures
 import fields
 import numpy as np
 import peers
@@ -39,6 +40,7 @@ OWN = ("crismis", PLAIN)
 GOALS = {"STIS spectra": 0.93, "galaxies": 0.998, "mixed": 0.998, "stars": 0.99}
 GROUPS = (
     "STIS spectra",
+    exposures.GROUP,
     "EFOSC2 images",
     *fields.KINDS,
     scenes.HUBBLE,
@@ -223,7 +225,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     seeds = 1 if options.quick else options.seeds
-    sources = [truth_frames(), simulated_frames(seeds)]
+    sources = [truth_frames(), exposures.pair_frames(), simulated_frames(seeds)]
     if options.scenes:
         sources.append(scenes.scene_frames(min(seeds, 3)))
     frames = (frame for source in sources for frame in source)

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free
 
@@ -114,6 +114,7 @@ cdef extern from "stars.h" nogil:
 
     int64_t find_peaks(const image_t *, const float *, int64_t, int64_t, float, int64_t, int64_t *,
                        float *)
+    float snr_at(const image_t *, int64_t, int64_t)
     void star_stamp(const image_t *, const float *, int64_t, float *, float *)
     double star_variance(double, double, double)
     void star_model(const double *, const star_t *, float *)
@@ -395,6 +396,51 @@ cdef class Image:
             raise MemoryError
         shape = 3, planes.height, planes.width
         return memory[: np.prod(shape)].reshape(shape)
+
+    def touching(self, const float[:, ::1] probability, int64_t first, int64_t last):
+        """What in rows ``first`` to ``last`` touches hits.
+
+        Flat indices, the highest probability of the eight pixels around each, and the mean S/N of
+        the sixteen around these which are no hits, infinite where none is usable.
+        """
+        cdef int64_t n = 0, i, j, y, x, used
+        cdef int64_t rows = probability.shape[0], columns = probability.shape[1]
+        cdef float highest, total
+        marks = np.zeros((last - first, columns), dtype=np.uint8)
+        cdef uint8_t[:, ::1] mark = marks
+        with nogil:
+            for i in range(max(first - 1, 0), min(last + 1, rows)):
+                for j in range(columns):
+                    if probability[i, j] < HIT:
+                        continue
+                    for y in range(max(i - 1, first), min(i + 2, last)):
+                        for x in range(max(j - 1, 0), min(j + 2, columns)):
+                            if (y != i or x != j) and not mark[y - first, x]:
+                                mark[y - first, x] = 1
+                                n += 1
+        places, near = np.empty(n, np.int64), np.empty((2, n), np.float32)
+        cdef int64_t[::1] place = places
+        cdef float[:, ::1] seen = near
+        n = 0
+        with nogil:
+            for i in range(first, last):
+                for j in range(columns):
+                    if not mark[i - first, j]:
+                        continue
+                    highest, total, used = 0, 0, 0
+                    for y in range(max(i - 2, 0), min(i + 3, rows)):
+                        for x in range(max(j - 2, 0), min(j + 3, columns)):
+                            if y - i > 1 or i - y > 1 or x - j > 1 or j - x > 1:
+                                if probability[y, x] < HIT and not self.c.bad[y * columns + x]:
+                                    total += snr_at(&self.c, y, x)
+                                    used += 1
+                            elif y != i or x != j:
+                                highest = max(highest, probability[y, x])
+                    place[n] = i * columns + j
+                    seen[0, n] = highest
+                    seen[1, n] = total / used if used else INFINITY
+                    n += 1
+        return places, near[0], near[1]
 
     def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
                float least, int64_t room):

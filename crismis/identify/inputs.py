@@ -175,7 +175,7 @@ def prepare(
     )
     frame.electrons = _scaled(data, frame.scale)
     frame.earlier = _earlier_hits(image)
-    frame.bad = _bad(frame.electrons, image, mask, frame.earlier)
+    frame.bad = _bad(frame, image, mask)
     frame.saturation = _saturation(saturation, frame)
     frame.background = _plane("background", background, frame, 1)
     frame.variance = _plane("variance", variance, frame, 2)
@@ -440,10 +440,12 @@ def _scaled(data, scale):
     return electrons
 
 
-def _bad(electrons, image, mask, earlier):
-    bad = np.isfinite(electrons)
+def _bad(frame, image, mask):
+    bad = np.isfinite(frame.electrons)
     np.logical_not(bad, out=bad)
-    masks = ("the image's mask", _own_mask(image), earlier), ("mask", mask, None)
+    if frame.detector is not None and frame.detector.overscan:
+        bad |= ~frame.detector.live(bad.shape)
+    masks = ("the image's mask", _own_mask(image), frame.earlier), ("mask", mask, None)
     for name, extra, excepted in masks:
         if extra is None:
             continue
@@ -451,7 +453,7 @@ def _bad(electrons, image, mask, earlier):
         if extra.shape not in ((), bad.shape):
             raise ValueError(f"{name} has shape {extra.shape}, but the image has shape {bad.shape}")
         bad |= extra if excepted is None else extra & ~excepted
-    blank = blank_parts(electrons)
+    blank = blank_parts(frame.electrons)
     if blank is not None:
         bad |= blank
     if bad.all():

@@ -14,6 +14,7 @@ from ..bands import bands
 from ..errors import ModelError
 from ..network import load_model
 from . import _kernels
+from .neighbours import raise_neighbours
 from .sampling import CONDITIONS, measure_scene, tiles
 from .stars import judge_stars
 from .threads import default_threads, run_tasks
@@ -67,6 +68,11 @@ class Judge:
     def refinements(self):
         """How many judgements follow the first one."""
         return len(self._refine) + ("trees_roots" in self.arrays)
+
+    @property
+    def parts_skirts(self):
+        """Whether it has learned to call the faint pixels beside a hit clean."""
+        return not self.card.get("config", {}).get("beside", False)
 
     @functools.cached_property
     def _refine(self):
@@ -303,8 +309,11 @@ def hit_probability(
     frame.model = judge.card
     out = judge_scene(scene, judge, judge.refinements, n_threads)
     look_again(scene, judge, out, n_threads)
+    on_stars = ()
     if fit_stars and judge.star_trees is not None:
-        judge_stars(scene.image, judge.star_trees, out, n_threads)
+        on_stars = judge_stars(scene.image, judge.star_trees, out, n_threads)
+    if judge.parts_skirts:
+        raise_neighbours(scene.image, out, on_stars, n_threads)
     if hit_fraction is not None:
         reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out

@@ -442,6 +442,11 @@ def judge_stars(image, trees, probability, n_threads=1):
         float32, of the judgements before.
     n_threads : int
 
+    Returns
+    -------
+    ndarray
+        Flat indices of these pixels, in ascending order.
+
     Examples
     --------
     >>> import numpy as np
@@ -451,13 +456,12 @@ def judge_stars(image, trees, probability, n_threads=1):
     >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
     >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
     >>> probability = np.zeros(image.shape, "f4")
-    >>> judge_stars(scene.image, load_judge("space").star_trees, probability)
-    >>> bool(probability.any())  # there are no stars
-    False
+    >>> len(judge_stars(scene.image, load_judge("space").star_trees, probability))  # no stars
+    0
     """
     shape = _common_shape(image, probability, n_threads)
     if shape is None:
-        return
+        return ()
 
     def judged(band):
         field = _fit_band(image, probability, shape, *band)
@@ -467,5 +471,7 @@ def judge_stars(image, trees, probability, n_threads=1):
         return places, expit(np.concatenate(logits))
 
     # No band may see what another one has changed.
-    for places, value in run_tasks(judged, bands(len(probability), _BAND), n_threads):
-        probability.reshape(-1)[places] = value
+    found = run_tasks(judged, bands(len(probability), _BAND), n_threads)
+    places, value = (np.concatenate(part) for part in zip(*found, strict=True))
+    probability.reshape(-1)[places] = value
+    return places

@@ -63,7 +63,7 @@ def truth_from_exposures(
     Examples
     --------
     >>> import numpy as np
-    >>> from crismis.learning.exposures import truth_from_exposures
+    >>> from crismis.learning import truth_from_exposures
     >>> rng = np.random.default_rng(1)
     >>> pair = [rng.poisson(100, (40, 40)).astype(float) for _ in range(2)]
     >>> pair[0][20, 10:14] += 500
@@ -116,7 +116,7 @@ def cut_tracks(first, second, *, readnoise, scales=(1.0, 1.0), least=100.0):
     Examples
     --------
     >>> import numpy as np
-    >>> from crismis.learning.exposures import cut_tracks
+    >>> from crismis.learning import cut_tracks
     >>> rng = np.random.default_rng(1)
     >>> pair = [rng.poisson(100, (40, 40)).astype(float) for _ in range(2)]
     >>> pair[0][20, 10:14] += 500
@@ -156,7 +156,7 @@ def find_shift(reference, image):
     Examples
     --------
     >>> import numpy as np
-    >>> from crismis.learning.exposures import find_shift
+    >>> from crismis.learning import find_shift
     >>> from scipy.ndimage import gaussian_filter, shift
     >>> scene = gaussian_filter(np.random.default_rng(1).random((64, 64)), 3)
     >>> [round(float(s)) for s in find_shift(scene, shift(scene, (3, -2), mode="wrap"))]

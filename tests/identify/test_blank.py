@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
 
-from crismis import cosmicray_lacosmic, cosmicray_learned
+from crismis import cosmicray_lacosmic, cosmicray_learned, get_detector
 from crismis.identify.blank import blank_parts
 from crismis.identify.inputs import prepare
 
@@ -119,3 +120,15 @@ def test_a_frame_with_a_stop_has_some(real_data):
     blank = blank_parts(image)
     assert 0.015 < blank.mean() < 0.025
     assert (image[blank] == 0).all()
+
+
+@pytest.mark.parametrize("identify", [cosmicray_learned, cosmicray_lacosmic])
+def test_the_overscan_of_a_raw_image_holds_no_hits(identify):
+    hrc = get_detector("HST/ACS/HRC")
+    image = sky(hrc.raw_shape)
+    image += np.where(hrc.live(hrc.raw_shape), 300, 0)
+    image[[400, 400, 400, 1040], [400, 420, 10, 400]] += 5000  # the last two in the overscan
+    header = fits.Header({"TELESCOP": "HST", "INSTRUME": "ACS", "DETECTOR": "HRC"})
+    out = identify(CCDData(image, unit="adu", meta=header), readnoise=4.7, gain=2.0)
+    assert out.hits[400, [400, 420]].all()
+    assert not out.hits[~hrc.live(hrc.raw_shape)].any()

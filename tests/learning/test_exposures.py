@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from crismis.learning.exposures import cut_tracks, find_shift, truth_from_exposures
+from crismis.learning import cut_tracks, find_shift, truth_from_exposures
 
 
 def scene_of_stars(rng, shape=(200, 180), width=1.6):
