@@ -16,12 +16,13 @@ from ..events import (
     segment,
 )
 from ..taxonomy import Category
-from .trees import flatten_trees
+from .trees import average_trees, flatten_trees
 
 __all__ = [
     "CategorizeConfig",
     "LabelledEvents",
     "add_simulated",
+    "average_classifiers",
     "coverage_curve",
     "describe_cutout",
     "export_labelling_sheets",
@@ -65,6 +66,9 @@ class CategorizeConfig:
         Of each tree, at most.
     unknown_below : float
         Probability below which the classifier abstains.
+    average_with : path-like
+        Model file of another one that was learned from simulation. The result scores the mean of
+        both, of which each errs in its own way.
 
     Examples
     --------
@@ -81,10 +85,11 @@ class CategorizeConfig:
     rate: float = 0.1
     leaves: int = 31
     unknown_below: float = 0.4
+    average_with: str = ""
 
     @classmethod
     def load(cls, path):
-        """Read the table ``[categorize]`` of a TOML file.
+        """Read the table ``[categorize]`` of a TOML file; a relative path starts at its folder.
 
         Raises
         ------
@@ -93,13 +98,17 @@ class CategorizeConfig:
         """
         import tomllib
 
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        path = Path(path)
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
         if "categorize" not in content:
             raise ValueError(f"{path}: has no table [categorize]")
-        strange = set(content["categorize"]) - set(cls.__dataclass_fields__)
+        table = content["categorize"]
+        strange = set(table) - set(cls.__dataclass_fields__)
         if strange:
             raise ValueError(f"{path}: [categorize] does not know {', '.join(sorted(strange))}")
-        return cls(**content["categorize"])
+        if table.get("average_with"):
+            table["average_with"] = str(path.parent / table["average_with"])
+        return cls(**table)
 
 
 @dataclass(frozen=True)
@@ -297,6 +306,7 @@ def fit_on_simulation(config=None, *, sample=None, folder=None, report=None):
     """
     config = CategorizeConfig() if config is None else config
     report = report or (lambda sentence: None)
+    other = EventClassifier.load(config.average_with) if config.average_with else None
     sample = _simulated(config, folder, report) if sample is None else sample
     first = np.arange(len(sample)) < 0.9 * len(sample)
     rng = np.random.default_rng(config.seed)
@@ -318,11 +328,68 @@ def fit_on_simulation(config=None, *, sample=None, folder=None, report=None):
     )
     told = ", ".join(f"{n} {c}" for n, c in zip(names, count, strict=True))
     report(f"{len(sample)} events: {told}")
-    report(
-        f"fitted {config.iterations} rounds; accuracy on the calibrating tenth, events of one "
-        f"pixel included: {model.card['held_out_accuracy']:.4f}"
-    )
+    report(f"fitted {config.iterations} rounds; {_accuracy(model)}")
+    if other is not None:
+        model = average_classifiers(model, other, calibrating)
+        report(f"averaged with {Path(config.average_with).name}; {_accuracy(model)}")
     return model
+
+
+def _accuracy(model):
+    figure = model.card["held_out_accuracy"]
+    return f"accuracy on the calibrating tenth, events of one pixel included: {figure:.4f}"
+
+
+def average_classifiers(first, second, calibrate_on):
+    """Join two classifiers of boosted trees to one that scores the mean of both.
+
+    Parameters
+    ----------
+    first, second : `~crismis.events.EventClassifier`
+        The card of the result is that of the first.
+    calibrate_on : LabelledEvents
+        Events that neither was fitted on.
+
+    Returns
+    -------
+    `~crismis.events.EventClassifier`
+
+    Raises
+    ------
+    ValueError
+        If they are no boosted trees, or know different categories.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import HistGradientBoostingClassifier
+    >>> from crismis.events import FEATURES
+    >>> from crismis.learning.categorize import (
+    ...     LabelledEvents, average_classifiers, fit_classifier)
+    >>> features = np.random.default_rng(1).normal(size=(90, len(FEATURES))).astype(np.float32)
+    >>> events = LabelledEvents(features, np.where(features[:, 0] > 0, "track", "worm"))
+    >>> first, second = (
+    ...     fit_classifier(events, estimator=HistGradientBoostingClassifier(max_iter=n))
+    ...     for n in (5, 9)
+    ... )
+    >>> len(average_classifiers(first, second, events).arrays["roots"])
+    14
+    """
+    kinds = [(model.card["link"], *model.card["classes"]) for model in (first, second)]
+    if kinds[0] != kinds[1] or kinds[0][0] != "softmax":
+        raise ValueError(
+            "only boosted trees for the same categories can be averaged, got "
+            + " and ".join(f"{link} of {', '.join(classes)}" for link, *classes in kinds)
+        )
+    arrays = average_trees(first.arrays, second.arrays)
+    joined = EventClassifier(arrays, first.card | {"temperature": 1.0})
+    probability = joined.predict_proba(calibrate_on.features)
+    truth = np.searchsorted(joined.classes_, calibrate_on.category)
+    figures = {
+        "temperature": _temperature(probability, truth),
+        "held_out_accuracy": float(np.mean(probability.argmax(axis=1) == truth)),
+    }
+    return EventClassifier(arrays, first.card | figures)
 
 
 def _boosting(iterations, rate, leaves, seed):

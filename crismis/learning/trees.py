@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["flatten_trees"]
+__all__ = ["average_trees", "flatten_trees"]
 
 
 def flatten_trees(estimator):
@@ -43,6 +43,48 @@ def flatten_trees(estimator):
     if hasattr(estimator, "estimators_") and hasattr(estimator.estimators_[0], "tree_"):
         return _flatten_forest(estimator), "mean"
     raise TypeError(f"cannot flatten {type(estimator).__name__}; wanted a forest or boosted trees")
+
+
+def average_trees(first, second):
+    """Join boosted trees to such that score the mean of what they do.
+
+    Parameters
+    ----------
+    first, second : dict of str to ndarray
+        Arrays of `flatten_trees` of two boosted estimators for the same classes.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The trees of both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import HistGradientBoostingClassifier
+    >>> from crismis.learning.trees import average_trees, flatten_trees
+    >>> x = np.random.default_rng(1).normal(size=(100, 3)).astype("f4")
+    >>> few, many = (
+    ...     flatten_trees(HistGradientBoostingClassifier(max_iter=n).fit(x, x[:, 0] > 0))[0]
+    ...     for n in (2, 3)
+    ... )
+    >>> len(average_trees(few, many)["roots"])
+    5
+    """
+    n_nodes, n_leaves = len(first["feature"]), len(first["leaves"])
+    leaf = second["feature"] < 0
+    moved = {
+        "left": second["left"] + np.where(leaf, n_leaves, n_nodes),
+        "right": np.where(leaf, -1, second["right"] + n_nodes),
+        "roots": second["roots"] + n_nodes,
+    }
+    joined = {
+        name: np.concatenate([array, moved.get(name, second[name])]).astype(array.dtype)
+        for name, array in first.items()
+    }
+    joined["leaves"] /= 2
+    joined["start"] = (first["start"] + second["start"]) / 2
+    return joined
 
 
 def _flatten_forest(forest):

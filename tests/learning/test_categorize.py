@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData
 from astropy.table import Table
+from sklearn.ensemble import HistGradientBoostingClassifier
 from typer.testing import CliRunner
 
 from crismis import categorize_cosmicrays
-from crismis.events import EventClassifier
+from crismis.events import FEATURES, EventClassifier
 from crismis.learning import categorize
 from crismis.learning.categorize import (
     CategorizeConfig,
+    LabelledEvents,
     add_simulated,
+    average_classifiers,
     describe_cutout,
     export_labelling_sheets,
     find_hits,
+    fit_classifier,
     labels_from_cutouts,
     labels_from_table,
 )
@@ -159,3 +163,45 @@ def test_easy_events_are_left_out_and_the_others_weigh_for_them(monkeypatch):
 
 def test_command_without_anything_to_do():
     assert run().exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def two_classifiers():
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(300, len(FEATURES))).astype(np.float32)
+    kind = features[:, 0] + features[:, 1] + 0.5 * rng.normal(size=300)
+    category = np.array(["spot", "track", "worm"])[np.digitize(kind, [-0.7, 0.7])]
+    events = LabelledEvents(features, category)
+    models = [
+        fit_classifier(
+            events, estimator=HistGradientBoostingClassifier(max_iter=n, learning_rate=rate)
+        )
+        for n, rate in ((9, 0.2), (14, 0.1))
+    ]
+    return *models, events
+
+
+def test_averaged_classifiers_score_the_mean_of_both(two_classifiers):
+    first, second, events = two_classifiers
+    joined = average_classifiers(first, second, events)
+    score = [
+        m.card["temperature"] * np.log(m.predict_proba(events.features)) for m in (first, second)
+    ]
+    mean = np.exp((score[0] + score[1]) / 2 / joined.card["temperature"])
+    expected = mean / mean.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(joined.predict_proba(events.features), expected, atol=1e-5)
+
+
+def test_what_cannot_be_averaged_is_refused(two_classifiers):
+    first, _, events = two_classifiers
+    with pytest.raises(ValueError, match="boosted trees for the same categories"):
+        average_classifiers(first, fit_classifier(events), events)
+
+
+def test_the_other_of_two_lies_beside_the_configuration(tmp_path):
+    path = tmp_path / "two.toml"
+    path.write_text('[categorize]\naverage_with = "first.crm"\n', encoding="utf-8")
+    assert CategorizeConfig.load(path).average_with == str(tmp_path / "first.crm")
+    result = run("--config", path, "-o", tmp_path / "own.crm")
+    assert result.exit_code == 1
+    assert "first.crm" in result.output
