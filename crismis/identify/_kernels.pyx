@@ -114,7 +114,8 @@ cdef extern from "stars.h" nogil:
 
     int64_t find_peaks(const image_t *, const float *, int64_t, int64_t, float, int64_t, int64_t *,
                        float *)
-    float snr_at(const image_t *, int64_t, int64_t)
+    float snr_of(const image_t *, int64_t, int64_t, float)
+    int64_t look_around(const image_t *, const float *, int64_t, int64_t, int, float *, float *)
     void star_stamp(const image_t *, const float *, int64_t, float *, float *)
     double star_variance(double, double, double)
     void star_model(const double *, const star_t *, float *)
@@ -400,47 +401,51 @@ cdef class Image:
     def touching(self, const float[:, ::1] probability, int64_t first, int64_t last):
         """What in rows ``first`` to ``last`` touches hits.
 
-        Flat indices, the highest probability of the eight pixels around each, and the mean S/N of
-        the sixteen around these which are no hits, infinite where none is usable.
+        Flat indices within these rows, the highest probability of the eight pixels around each,
+        and S/N of the mean of the sixteen around these, hits left out; infinite where none is left.
         """
-        cdef int64_t n = 0, i, j, y, x, used
+        cdef int64_t n = 0, i, j, y, x, k, used
         cdef int64_t rows = probability.shape[0], columns = probability.shape[1]
+        cdef const float *judged = &probability[0, 0]
         cdef float highest, total
+        cdef bint found, inner
         marks = np.zeros((last - first, columns), dtype=np.uint8)
         cdef uint8_t[:, ::1] mark = marks
         with nogil:
             for i in range(max(first - 1, 0), min(last + 1, rows)):
-                for j in range(columns):
-                    if probability[i, j] < HIT:
+                for k in range(0, columns, 32):
+                    found = False
+                    for j in range(k, min(k + 32, columns)):
+                        found |= judged[i * columns + j] >= HIT
+                    if not found:
                         continue
-                    for y in range(max(i - 1, first), min(i + 2, last)):
-                        for x in range(max(j - 1, 0), min(j + 2, columns)):
-                            if (y != i or x != j) and not mark[y - first, x]:
-                                mark[y - first, x] = 1
-                                n += 1
-        places, near = np.empty(n, np.int64), np.empty((2, n), np.float32)
-        cdef int64_t[::1] place = places
-        cdef float[:, ::1] seen = near
+                    for j in range(k, min(k + 32, columns)):
+                        if judged[i * columns + j] < HIT:
+                            continue
+                        for y in range(max(i - 1, first), min(i + 2, last)):
+                            for x in range(max(j - 1, 0), min(j + 2, columns)):
+                                if (y != i or x != j) and not mark[y - first, x]:
+                                    mark[y - first, x] = 1
+                                    n += 1
+        places, seen = np.empty(n, np.int32), np.empty((2, n), np.float32)
+        cdef int32_t[::1] place = places
+        cdef float[:, ::1] view = seen
         n = 0
         with nogil:
             for i in range(first, last):
                 for j in range(columns):
                     if not mark[i - first, j]:
                         continue
-                    highest, total, used = 0, 0, 0
-                    for y in range(max(i - 2, 0), min(i + 3, rows)):
-                        for x in range(max(j - 2, 0), min(j + 3, columns)):
-                            if y - i > 1 or i - y > 1 or x - j > 1 or j - x > 1:
-                                if probability[y, x] < HIT and not self.c.bad[y * columns + x]:
-                                    total += snr_at(&self.c, y, x)
-                                    used += 1
-                            elif y != i or x != j:
-                                highest = max(highest, probability[y, x])
-                    place[n] = i * columns + j
-                    seen[0, n] = highest
-                    seen[1, n] = total / used if used else INFINITY
+                    inner = 1 < i < rows - 2 and 1 < j < columns - 2
+                    if inner:
+                        used = look_around(&self.c, judged, i, j, 1, &highest, &total)
+                    else:
+                        used = look_around(&self.c, judged, i, j, 0, &highest, &total)
+                    place[n] = <int32_t>((i - first) * columns + j)
+                    view[0, n] = highest
+                    view[1, n] = snr_of(&self.c, i, j, total / used) if used else INFINITY
                     n += 1
-        return places, near[0], near[1]
+        return places, seen[0], seen[1]
 
     def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
                float least, int64_t room):

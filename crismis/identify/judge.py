@@ -309,7 +309,7 @@ def hit_probability(
     frame.model = judge.card
     out = judge_scene(scene, judge, judge.refinements, n_threads)
     look_again(scene, judge, out, n_threads)
-    on_stars = ()
+    on_stars = None
     if fit_stars and judge.star_trees is not None:
         on_stars = judge_stars(scene.image, judge.star_trees, out, n_threads)
     if judge.parts_skirts:

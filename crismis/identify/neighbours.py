@@ -8,9 +8,6 @@ from .threads import run_tasks
 
 __all__ = ["raise_neighbours", "spread_of_hits"]
 
-SURE = 8
-"""Power to which the probability of a neighbour counts: only sure hits tell of others."""
-
 LARGEST = 3.0
 """Most by which log odds rise."""
 
@@ -53,7 +50,7 @@ def spread_of_hits(undecided, touching):
     return float(np.clip(_STEEP * (share - _SHARP), 0.0, LARGEST))
 
 
-def raise_neighbours(image, probability, on_stars=(), n_threads=1):
+def raise_neighbours(image, probability, on_stars=None, n_threads=1):
     """Raise, in place, the probabilities of pixels that touch hits.
 
     Their log odds rise by what `spread_of_hits` says, times the eighth power of the highest
@@ -65,7 +62,7 @@ def raise_neighbours(image, probability, on_stars=(), n_threads=1):
     image : ``crismis.identify._kernels.Image``
     probability : ndarray
         float32, of the shape of the image.
-    on_stars : array_like of int
+    on_stars : ndarray of int, optional
         Flat indices, ascending, of pixels that were judged by what a fitted star leaves; there the
         surroundings must not be brighter than `VERY_DARK`.
     n_threads : int
@@ -84,24 +81,35 @@ def raise_neighbours(image, probability, on_stars=(), n_threads=1):
     >>> bool(probability[4, 3] > 0.5), float(probability[3, 4])
     (True, 0.0)
     """
-    found = run_tasks(
-        lambda band: image.touching(probability, *band), bands(len(probability)), n_threads
-    )
-    places, near, around = (np.concatenate(part) for part in zip(*found, strict=True))
-    flat = probability.reshape(-1)
-    value = flat[places]
-    on_dark = value[around < DARK]
-    undecided = np.count_nonzero((on_dark > _UNDECIDED[0]) & (on_dark < _UNDECIDED[1]))
-    rise = np.float32(spread_of_hits(undecided, len(on_dark)))
-    dark = np.where(_among(places, on_stars), np.float32(VERY_DARK), np.float32(DARK))
-    factor = np.exp(rise * near**SURE * (dark / np.maximum(around, dark)))
-    flat[places] = np.minimum(value * factor / (1 + value * (factor - 1)), 1)
+    on_stars = np.empty(0, dtype=np.int64) if on_stars is None else on_stars
+    parts = bands(len(probability))
+    columns = probability.shape[1]
+
+    def look(band):
+        first, last = (row * columns for row in band)
+        places, near, around = image.touching(probability, *band)
+        dark = np.full(len(places), DARK, dtype=np.float32)
+        here = slice(*np.searchsorted(on_stars, (first, last)))
+        dark[_among(places, on_stars[here] - first)] = VERY_DARK
+        on_dark = probability.reshape(-1)[first:last][places[around < DARK]]
+        undecided = np.count_nonzero((on_dark > _UNDECIDED[0]) & (on_dark < _UNDECIDED[1]))
+        weight = ((near**2) ** 2) ** 2 * (dark / np.maximum(around, dark))
+        return places, weight, (undecided, len(on_dark))
+
+    # All is seen before anything changes.
+    places, weight, counts = zip(*run_tasks(look, parts, n_threads), strict=True)
+    rise = np.float32(spread_of_hits(*np.sum(counts, axis=0)))
+
+    def lift(k):
+        part = probability[slice(*parts[k])].reshape(-1)
+        value, factor = part[places[k]], np.exp(rise * weight[k])
+        part[places[k]] = np.minimum(value * factor / (1 + value * (factor - 1)), 1)
+
+    run_tasks(lift, range(len(parts)), n_threads)
 
 
 def _among(places, few):
-    """Which places are among a few others; both ascend."""
-    found = np.zeros(len(places), bool)
+    """Where in ascending places a few others are; those that are not among them are left out."""
     at = np.searchsorted(places, few)
-    at = at[at < len(places)]
-    found[at] = np.isin(places[at], few)
-    return found
+    at, few = at[at < len(places)], few[at < len(places)]
+    return at[places[at] == few]

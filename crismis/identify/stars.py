@@ -461,7 +461,7 @@ def judge_stars(image, trees, probability, n_threads=1):
     """
     shape = _common_shape(image, probability, n_threads)
     if shape is None:
-        return ()
+        return np.empty(0, dtype=np.int64)
 
     def judged(band):
         field = _fit_band(image, probability, shape, *band)

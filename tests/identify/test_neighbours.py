@@ -8,7 +8,6 @@ from crismis.identify.judge import load_judge
 from crismis.identify.neighbours import (
     DARK,
     LARGEST,
-    SURE,
     raise_neighbours,
     spread_of_hits,
 )
@@ -59,7 +58,7 @@ def raised(probability, power):
 def test_what_touches_hits_rises_by_the_power_of_the_highest_probability_beside(dark, undecided):
     before, near = undecided.copy(), highest_beside(undecided)
     raise_neighbours(dark, undecided)
-    power = np.where(near >= 0.5, LARGEST * near.astype(float) ** SURE, 0)
+    power = np.where(near >= 0.5, LARGEST * near.astype(float) ** 8, 0)
     assert_allclose(undecided, raised(before, power), rtol=1e-4)
 
 

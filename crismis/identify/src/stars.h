@@ -209,8 +209,8 @@ static void solve_band(double *band, double *right)
     }
 }
 
-/* S/N of a pixel, as `scale` has it. */
-static float snr_at(const image_t *im, int64_t row, int64_t column)
+/* S/N that a pixel with so many electrons has, as `scale` has it. */
+static float snr_of(const image_t *im, int64_t row, int64_t column, float electrons)
 {
     int64_t y, x, below = im->mesh_rows > 1 ? im->mesh_columns : 0;
     int64_t right = im->mesh_columns > 1 ? 1 : 0;
@@ -227,7 +227,35 @@ static float snr_at(const image_t *im, int64_t row, int64_t column)
         left = b[0] + fy * (b[below] - b[0]);
         level = left + fx * (b[right] + fy * (b[below + right] - b[right]) - left);
     }
-    return (im->electrons[row * im->columns + column] - level) * inverse;
+    return (electrons - level) * inverse;
+}
+
+static float snr_at(const image_t *im, int64_t row, int64_t column)
+{
+    return snr_of(im, row, column, im->electrons[row * im->columns + column]);
+}
+
+/* The highest probability of the eight pixels around one, and the sum and number of the sixteen
+   around these that are no hits; `in` if all lie in the image. */
+static inline int64_t look_around(const image_t *im, const float *judged, int64_t row,
+                                  int64_t column, int in, float *highest, float *sum)
+{
+    int64_t used = 0;
+    float most = 0, total = 0;
+    for (int64_t dy = -2; dy <= 2; dy++)
+        for (int64_t dx = -2; dx <= 2; dx++) {
+            int64_t y = row + dy, x = column + dx, k = y * im->columns + x;
+            if (!in && (y < 0 || y >= im->rows || x < 0 || x >= im->columns)) continue;
+            if (dy * dy == 4 || dx * dx == 4) {
+                int counts = (judged[k] < HIT) & !im->bad[k];
+                total += counts ? im->electrons[k] : 0.0f;
+                used += counts;
+            } else if (dy || dx)
+                most = judged[k] > most ? judged[k] : most;
+        }
+    *highest = most;
+    *sum = total;
+    return used;
 }
 
 static int inside(const image_t *im, int64_t row, int64_t column)
