@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport sqrt
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free
 
@@ -96,12 +96,13 @@ cdef extern from "measure.h" nogil:
     int make_planes(const image_t *, int64_t, int64_t, planes_t *, int)
     int judge_tile(const image_t *, const model_t *, int, int, int64_t, int64_t, int64_t, int64_t,
                    const float *, float *, int)
-    int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t *)
+    int64_t find_doubtful(const float *, int64_t, int64_t, int64_t, int64_t, float, int64_t,
+                          int64_t *)
     int look_again(const image_t *, const model_t **, int, const model_t *, const float *,
                    const int64_t *, int64_t, float *, int)
     void box_row(const float *, const uint8_t *, int64_t, int64_t, int64_t, int64_t, int64_t,
                  float *, float *, float *, int)
-    void depth_row(const image_t *, int64_t, int64_t, int64_t, float *, int)
+    int depth_row(const image_t *, int64_t, int64_t, int64_t, float *, int)
     int64_t find_maxima(const image_t *, const planes_t *, int64_t, int64_t, float, int64_t,
                         float *, int64_t *)
 
@@ -114,8 +115,8 @@ cdef extern from "stars.h" nogil:
 
     int64_t find_peaks(const image_t *, const float *, int64_t, int64_t, float, int64_t, int64_t *,
                        float *)
-    float snr_of(const image_t *, int64_t, int64_t, float)
-    int64_t look_around(const image_t *, const float *, int64_t, int64_t, int, float *, float *)
+    int64_t find_touching(const image_t *, const float *, int64_t, int64_t, int64_t, int32_t *, float *,
+                          float *)
     void star_stamp(const image_t *, const float *, int64_t, float *, float *)
     double star_variance(double, double, double)
     void star_model(const double *, const star_t *, float *)
@@ -293,16 +294,17 @@ def doubtful(const float[:, ::1] probability, int64_t first, int64_t last, float
 
     These are pixels above ``least`` that are no hits, at most `LOOK_REACH` rows and columns from one.
     """
-    cdef int64_t n, i, j, room = 0, rows = probability.shape[0], columns = probability.shape[1]
-    with nogil:
-        for i in range(first, last):
-            for j in range(columns):
-                room += probability[i, j] > least
-    places = np.empty(room + 1, dtype=np.int64)
-    cdef int64_t[::1] view = places
-    with nogil:
-        n = find_doubtful(&probability[0, 0], rows, columns, first, last, least, &view[0])
-    return places[:n].copy()
+    cdef int64_t n, rows = probability.shape[0], columns = probability.shape[1]
+    cdef int64_t room = 256 + (last - first) * columns // 500
+    cdef int64_t[::1] view
+    while True:
+        places = np.empty(room, dtype=np.int64)
+        view = places
+        with nogil:
+            n = find_doubtful(&probability[0, 0], rows, columns, first, last, least, room, &view[0])
+        if n <= room:
+            return places[:n].copy()
+        room = n
 
 
 cdef class Image:
@@ -343,9 +345,12 @@ cdef class Image:
         if (depth.shape[0], depth.shape[1]) != (self.c.mesh_rows, self.c.mesh_columns):
             raise ValueError("a mesh of another shape than that of the noise")
         cdef int64_t i
+        cdef int status = 0
         with nogil:
             for i in range(first, last):
-                depth_row(&self.c, i, skip, share, &depth[i, 0], self.target)
+                status |= depth_row(&self.c, i, skip, share, &depth[i, 0], self.target)
+        if status:
+            raise MemoryError
 
     @property
     def sigma_electrons(self):
@@ -404,48 +409,23 @@ cdef class Image:
         Flat indices within these rows, the highest probability of the eight pixels around each,
         and S/N of the mean of the sixteen around these, hits left out; infinite where none is left.
         """
-        cdef int64_t n = 0, i, j, y, x, k, used
-        cdef int64_t rows = probability.shape[0], columns = probability.shape[1]
-        cdef const float *judged = &probability[0, 0]
-        cdef float highest, total
-        cdef bint found, inner
-        marks = np.zeros((last - first, columns), dtype=np.uint8)
-        cdef uint8_t[:, ::1] mark = marks
+        cdef int64_t n, room = 256 + (last - first) * self.c.columns // 20
+        while True:
+            places, seen = np.empty(room, np.int32), np.empty((2, room), np.float32)
+            n = self._touching(probability, first, last, places, seen)
+            if n <= room:
+                return places[:n], seen[0, :n], seen[1, :n]
+            room = n
+
+    cdef int64_t _touching(self, const float[:, ::1] probability, int64_t first, int64_t last,
+                           int32_t[::1] places, float[:, ::1] seen) except -1:
+        cdef int64_t n
         with nogil:
-            for i in range(max(first - 1, 0), min(last + 1, rows)):
-                for k in range(0, columns, 32):
-                    found = False
-                    for j in range(k, min(k + 32, columns)):
-                        found |= judged[i * columns + j] >= HIT
-                    if not found:
-                        continue
-                    for j in range(k, min(k + 32, columns)):
-                        if judged[i * columns + j] < HIT:
-                            continue
-                        for y in range(max(i - 1, first), min(i + 2, last)):
-                            for x in range(max(j - 1, 0), min(j + 2, columns)):
-                                if (y != i or x != j) and not mark[y - first, x]:
-                                    mark[y - first, x] = 1
-                                    n += 1
-        places, seen = np.empty(n, np.int32), np.empty((2, n), np.float32)
-        cdef int32_t[::1] place = places
-        cdef float[:, ::1] view = seen
-        n = 0
-        with nogil:
-            for i in range(first, last):
-                for j in range(columns):
-                    if not mark[i - first, j]:
-                        continue
-                    inner = 1 < i < rows - 2 and 1 < j < columns - 2
-                    if inner:
-                        used = look_around(&self.c, judged, i, j, 1, &highest, &total)
-                    else:
-                        used = look_around(&self.c, judged, i, j, 0, &highest, &total)
-                    place[n] = <int32_t>((i - first) * columns + j)
-                    view[0, n] = highest
-                    view[1, n] = snr_of(&self.c, i, j, total / used) if used else INFINITY
-                    n += 1
-        return places, seen[0], seen[1]
+            n = find_touching(&self.c, &probability[0, 0], first, last, places.shape[0],
+                              &places[0], &seen[0, 0], &seen[1, 0])
+        if n < 0:
+            raise MemoryError
+        return n
 
     def maxima(self, int64_t row, int64_t column, int64_t rows, int64_t columns,
                float least, int64_t room):

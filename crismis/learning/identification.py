@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..identify._kernels import MOST_LEAVES
+from ..identify._kernels import MOST_LEAVES, SCREENED_OUT
 from ..identify.judge import Judge
 from .boosting import LabelledPixels, fit_star_trees, fit_trees, tree_logits
 from .calibration import fit_table
@@ -96,11 +96,10 @@ class IdentifyConfig:
     rate, refine_rate : float
         Largest learning rates, of the first judgement and of the refinements.
     first_cut : float, optional
-        Logit above which the first stage passes candidates on; by default such that 99.95 %
-        of the hits pass which the large network believes in.
-    final_cut : float, optional
-        The same in the finished model, by default ``first_cut``. A lower one finds more hits on
-        rough ground; refinements that learn from the clear cases in between, too, get worse.
+        Logit above which the first stage passes candidates on in training; by default such that
+        99.95 % of the hits pass which the large network believes in. Refinements that learn from
+        the clear cases below it, too, get worse. The finished model judges all that the screen
+        finds.
     start : str
         Model file whose first judgement to continue from instead of random weights.
     footprints : str
@@ -188,7 +187,6 @@ class IdentifyConfig:
     rate: float = 2e-3
     refine_rate: float = 2e-3
     first_cut: float | None = None
-    final_cut: float | None = None
     start: str = ""
     footprints: str = ""
     pairs: list = field(default_factory=list)
@@ -546,8 +544,7 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         arrays |= {f"refine{k}_{name}": v for name, v in again.items()}
     arrays |= {f"trees_{name}": v for name, v in trees.items() if name != "output"}
     arrays["table"] = table
-    final = cut if config.final_cut is None else config.final_cut
-    card = _card(config, final, fraction, logits, held_out, area)
+    card = _card(config, fraction, logits, held_out, area)
     log(json.dumps(card["metrics"]))
     if config.star_trees:
         how = (config.star_fields, sample_stars, Judge(arrays, card), _starry(config))
@@ -657,7 +654,7 @@ def first_cut(first, full, samples, kept=0.9995):
     return float(np.quantile(network_logits(first, hits, FIRST_COLUMNS)[believed], 1 - kept))
 
 
-def _card(config, cut, fraction, logits, held_out, area):
+def _card(config, fraction, logits, held_out, area):
     hit = held_out.labels == 1
     loss = np.logaddexp(0, np.where(hit, -logits, logits))
     order = np.argsort(-logits)
@@ -681,7 +678,11 @@ def _card(config, cut, fraction, logits, held_out, area):
         "limits": config.limits,
         "split": split,
         "date": date.today().isoformat(),
-        "screen": {"floor_snr": FLOOR_SNR, "floor_peak": FLOOR_PEAK, "first_cut": cut},
+        "screen": {
+            "floor_snr": FLOOR_SNR,
+            "floor_peak": FLOOR_PEAK,
+            "first_cut": SCREENED_OUT,
+        },
         "parts": config.parts > 0,
         "hit_fraction": fraction,
         "metrics": metrics,

@@ -54,6 +54,7 @@
 #define HIDDEN(m) ((size_t)((m)->turned + (m)->even))
 #define SCRATCH(m, lanes) ((lanes) * (HIDDEN(m) + (4 * FOLDED + N_EVEN + HIDDEN(m)) / 2))
 #define LINE 64 /* bytes of a cache line */
+#define RUN 64  /* pixels of a row that are passed over at once */
 
 typedef struct {
     const float *electrons;
@@ -400,22 +401,34 @@ static int judge_tile(const image_t *image, const model_t *model, int which, int
     return status;
 }
 
-/* Pixels that are no hits but may be some, near a hit; their number. */
+/* Whether a hit lies near a pixel. */
+static int hit_near(const float *judged, int64_t rows, int64_t columns, int64_t row, int64_t column)
+{
+    int64_t top = row < LOOK_REACH ? 0 : row - LOOK_REACH;
+    int64_t left = column < LOOK_REACH ? 0 : column - LOOK_REACH;
+    for (int64_t y = top; y <= row + LOOK_REACH && y < rows; y++)
+        for (int64_t x = left; x <= column + LOOK_REACH && x < columns; x++)
+            if (judged[y * columns + x] >= HIT) return 1;
+    return 0;
+}
+
+/* Pixels that are no hits but may be some, near a hit; their number, which may exceed the room. */
 static int64_t find_doubtful(const float *judged, int64_t rows, int64_t columns, int64_t first,
-                             int64_t last, float least, int64_t *places)
+                             int64_t last, float least, int64_t room, int64_t *places)
 {
     int64_t n = 0;
-    for (int64_t i = first; i < last; i++)
-        for (int64_t j = 0; j < columns; j++) {
-            float value = judged[i * columns + j];
-            if (!(value > least) || value >= HIT) continue;
-            int64_t top = i < LOOK_REACH ? 0 : i - LOOK_REACH, found = 0;
-            int64_t left = j < LOOK_REACH ? 0 : j - LOOK_REACH;
-            for (int64_t y = top; y <= i + LOOK_REACH && y < rows && !found; y++)
-                for (int64_t x = left; x <= j + LOOK_REACH && x < columns && !found; x++)
-                    found = judged[y * columns + x] >= HIT;
-            if (found) places[n++] = i * columns + j;
+    for (int64_t i = first; i < last; i++) {
+        const float *line = judged + i * columns;
+        for (int64_t start = 0, end; start < columns; start = end) {
+            int32_t any = 0;
+            end = start + RUN < columns ? start + RUN : columns;
+            for (int64_t j = start; j < end; j++) any |= line[j] > least;
+            for (int64_t j = start; any && j < end; j++)
+                if (line[j] > least && line[j] < HIT && hit_near(judged, rows, columns, i, j) &&
+                    n++ < room)
+                    places[n - 1] = i * columns + j;
         }
+    }
     return n;
 }
 

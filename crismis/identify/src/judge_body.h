@@ -579,14 +579,16 @@ TARGET static void NAME(small_block)(const image_t *im, const planes_t *p, const
     for (int l = 0; l < LANES; l++) logit[l] = NAME(add_up)(part + l * UNITS, out_weights);
 }
 
-/* First logits of what the screen found; places that the small network drops are dropped. */
+/* First logits of what the screen found; while models are trained, a small network drops the clear
+   cases. */
 TARGET static int64_t NAME(judge_found)(const image_t *im, const model_t *m, work_t *w, int64_t n)
 {
     const planes_t *p = &w->planes;
     int32_t *found = w->found;
     float logit[LANES];
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; i += LANES) {
+    int drops = m->first_cut > NOTHING;
+    int64_t kept = drops ? 0 : n;
+    for (int64_t i = 0; drops && i < n; i += LANES) {
         int32_t places[LANES];
         int64_t here = n - i < LANES ? n - i : LANES;
         for (int l = 0; l < LANES; l++) places[l] = found[i + (l < here ? l : 0)];

@@ -40,17 +40,14 @@ static void box_row(const float *data, const uint8_t *bad, int64_t rows, int64_t
         box_row_any(data, bad, rows, columns, mesh_rows, mesh_columns, box, level, noise, core);
 }
 
-static void depth_row(const image_t *im, int64_t box, int64_t skip, int64_t share, float *depth,
-                      int target)
+static int depth_row(const image_t *im, int64_t box, int64_t skip, int64_t share, float *depth,
+                     int target)
 {
 #if MANY_TARGETS
-    if (target >= 2)
-        depth_row_avx512(im, box, skip, share, depth);
-    else if (target == 1)
-        depth_row_avx2(im, box, skip, share, depth);
-    else
+    if (target >= 2) return depth_row_avx512(im, box, skip, share, depth);
+    if (target == 1) return depth_row_avx2(im, box, skip, share, depth);
 #endif
-        depth_row_any(im, box, skip, share, depth);
+    return depth_row_any(im, box, skip, share, depth);
 }
 
 #define N_COUNTS 8

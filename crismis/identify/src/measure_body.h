@@ -14,23 +14,38 @@ TARGET static void NAME(keys)(float *a, int64_t n, int32_t *key)
     }
 }
 
-/* Key of the k-th smallest value, bit by bit from the first in which keys differ: counting takes no
+/* The k-th smallest of some numbers, bit by bit from the first in which they differ: counting takes no
    branch that could be guessed wrong. */
-TARGET static int32_t NAME(kth)(const int32_t *key, int64_t n, int64_t k)
+TARGET static int16_t NAME(kth_half)(const int16_t *half, int64_t n, int64_t k)
 {
-    uint32_t found = 0x80000000u, differ = 0;
-    int bit = 31;
-    for (int64_t i = 0; i < n; i++) differ |= (uint32_t)(key[i] ^ key[0]);
-    if (!(differ >> 31)) {
+    uint16_t found = 0x8000u, differ = 0;
+    int bit = 15;
+    for (int64_t i = 0; i < n; i++) differ |= (uint16_t)(half[i] ^ half[0]);
+    if (!(differ >> 15)) {
         while (bit >= 0 && !(differ >> bit)) bit--;
-        found = bit < 0 ? (uint32_t)key[0] : (uint32_t)key[0] >> (bit + 1) << (bit + 1);
+        found = (uint16_t)((uint16_t)half[0] >> (bit + 1) << (bit + 1));
     }
     for (; bit >= 0; bit--) {
-        int32_t trial = (int32_t)(found + (1u << bit)), below = 0;
-        for (int64_t i = 0; i < n; i++) below += key[i] < trial;
-        if (below <= k) found = (uint32_t)trial;
+        int16_t trial = (int16_t)(found + (1u << bit)), below = 0;
+        for (int64_t i = 0; i < n; i++) below += half[i] < trial;
+        if (below <= k) found = (uint16_t)trial;
     }
-    return (int32_t)found;
+    return (int16_t)found;
+}
+
+/* Key of the k-th smallest value: first its upper half, then its lower one among those that share
+   the upper, since registers hold twice as many halves. */
+TARGET static int32_t NAME(kth)(const int32_t *key, int64_t n, int64_t k)
+{
+    int16_t half[BOX_SAMPLES] = {0}, below = 0;
+    for (int64_t i = 0; i < n; i++) half[i] = (int16_t)(key[i] >> 16);
+    int16_t high = NAME(kth_half)(half, n, k);
+    for (int64_t i = 0; i < n; i++) {
+        below += half[i] < high;
+        half[i] = half[i] == high ? (int16_t)((key[i] & 0xffff) - 0x8000) : INT16_MAX;
+    }
+    int32_t low = NAME(kth_half)(half, n, k - below) + 0x8000;
+    return (int32_t)((uint32_t)high << 16) | low;
 }
 
 /* Mean of the values between two ranks, so that coarse quantization does no harm; both arrays go on
@@ -123,49 +138,61 @@ TARGET static void NAME(box_row)(const float *data, const uint8_t *bad, int64_t 
 }
 
 /* S/N below which a share (percent) of each box of one mesh row lies, as one of `skip` pixels
-   shows; NaN of fewer than 16. */
-TARGET static void NAME(depth_row)(const image_t *im, int64_t box, int64_t skip, int64_t share,
+   shows; NaN of fewer than 16. Gives -1 when memory runs out. */
+TARGET static int NAME(depth_row)(const image_t *im, int64_t box, int64_t skip, int64_t share,
                                    float *depth)
 {
-    float values[BOX_SAMPLES], fraction[BOX_SAMPLES];
-    int32_t key[BOX_SAMPLES], low[BOX_SAMPLES];
+    int32_t key[BOX_SAMPLES];
+    int64_t columns = im->columns, boxes = im->mesh_columns;
     int64_t top = box * im->rows / im->mesh_rows, bottom = (box + 1) * im->rows / im->mesh_rows;
-    int64_t below = im->mesh_rows > 1 ? im->mesh_columns : 0, right = im->mesh_columns > 1;
-    for (int64_t m = 0; m < im->mesh_columns; m++) {
-        int64_t first = m * im->columns / im->mesh_columns;
-        int64_t last = (m + 1) * im->columns / im->mesh_columns;
-        int64_t height = bottom - top, width = last - first, n = 0;
-        while (height * ((width + skip - 1) / skip) > BOX_SAMPLES) skip++;
-        for (int64_t x = 0; x < width; x++) {
-            int64_t mx;
-            mesh_weights(first + x, im->columns, im->mesh_columns, &mx, fraction + x);
-            low[x] = (int32_t)mx;
+    int64_t below = im->mesh_rows > 1 ? boxes : 0, right = boxes > 1;
+    int64_t *low = malloc(columns * (sizeof(int64_t) + sizeof(float)) +
+                          boxes * (2 * sizeof(int64_t) + (BOX_SAMPLES + 2) * sizeof(float)));
+    if (!low) return -1;
+    int64_t *count = low + columns, *apart = count + boxes;
+    float *fraction = (float *)(apart + boxes), *values = fraction + columns;
+    float *level = values + boxes * BOX_SAMPLES, *inverse = level + boxes;
+    for (int64_t x = 0; x < columns; x++) mesh_weights(x, columns, boxes, low + x, fraction + x);
+    for (int64_t m = 0; m < boxes; m++) {
+        int64_t width = (m + 1) * columns / boxes - m * columns / boxes;
+        count[m] = 0;
+        apart[m] = skip;
+        while ((bottom - top) * ((width + apart[m] - 1) / apart[m]) > BOX_SAMPLES) apart[m]++;
+    }
+    /* Row by row through all boxes, as the image lies in memory. */
+    for (int64_t y = top; y < bottom; y++) {
+        int64_t my;
+        float fy;
+        mesh_weights(y, im->rows, im->mesh_rows, &my, &fy);
+        const float *b = im->background + my * boxes, *s = im->inverse_sigma + my * boxes;
+        const float *data = im->electrons + y * columns;
+        const uint8_t *bad = im->bad + y * columns;
+        for (int64_t m = 0; m < boxes; m++) {
+            level[m] = b[m] + fy * (b[m + below] - b[m]);
+            inverse[m] = s[m] + fy * (s[m + below] - s[m]);
         }
-        for (int64_t y = top; y < bottom; y++) {
-            int64_t my;
-            float fy;
-            mesh_weights(y, im->rows, im->mesh_rows, &my, &fy);
-            const float *background = im->background + my * im->mesh_columns;
-            const float *inverse = im->inverse_sigma + my * im->mesh_columns;
-            const float *data = im->electrons + y * im->columns + first;
-            const uint8_t *bad = im->bad + y * im->columns + first;
+        for (int64_t m = 0; m < boxes; m++) {
+            int64_t first = m * columns / boxes, last = (m + 1) * columns / boxes, n = count[m];
             /* Along diagonals, so that no row or column counts for more than its share. */
-            for (int64_t x = y % skip; x < width; x += skip) {
-                if (bad[x]) continue;
-                const float *b = background + low[x], *s = inverse + low[x];
-                float b0 = b[0] + fy * (b[below] - b[0]);
-                float b1 = b[right] + fy * (b[below + right] - b[right]);
-                float s0 = s[0] + fy * (s[below] - s[0]);
-                float s1 = s[right] + fy * (s[below + right] - s[right]);
-                values[n++] =
+            for (int64_t x = first + y % apart[m]; x < last; x += apart[m]) {
+                float b0 = level[low[x]], b1 = level[low[x] + right];
+                float s0 = inverse[low[x]], s1 = inverse[low[x] + right];
+                values[m * BOX_SAMPLES + n] =
                     (data[x] - b0 - fraction[x] * (b1 - b0)) * (s0 + fraction[x] * (s1 - s0));
+                n += !bad[x];
             }
+            count[m] = n;
         }
+    }
+    for (int64_t m = 0; m < boxes; m++) {
+        int64_t n = count[m];
         depth[m] = NAN;
         if (n < 16) continue;
-        NAME(keys)(values, n, key);
+        NAME(keys)(values + m * BOX_SAMPLES, n, key);
         int32_t found = NAME(kth)(key, n, n * share / 100);
         int32_t bits = found < 0 ? found ^ 0x7fffffff : found;
         memcpy(depth + m, &bits, sizeof bits);
     }
+    free(low);
+    return 0;
 }

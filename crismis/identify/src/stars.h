@@ -17,7 +17,6 @@
 #define PSF_SIDE (2 * PSF_CENTRE + 1)
 #define PSF_SPLINES (PSF_SIDE * PSF_SIDE)
 #define PSF_BAND (3 * PSF_SIDE + 3)       /* how far apart two splines of one pixel are */
-#define RUN 64                            /* pixels of a row that are passed over at once */
 #define CORE2 6.8                         /* squared radius of the pixels that are fitted */
 #define MOST_OFFSET 0.8                   /* of a star from its brightest pixel */
 
@@ -235,29 +234,6 @@ static float snr_at(const image_t *im, int64_t row, int64_t column)
     return snr_of(im, row, column, im->electrons[row * im->columns + column]);
 }
 
-/* The highest probability of the eight pixels around one, and the sum and number of the sixteen
-   around these that are no hits; `in` if all lie in the image. */
-static inline int64_t look_around(const image_t *im, const float *judged, int64_t row,
-                                  int64_t column, int in, float *highest, float *sum)
-{
-    int64_t used = 0;
-    float most = 0, total = 0;
-    for (int64_t dy = -2; dy <= 2; dy++)
-        for (int64_t dx = -2; dx <= 2; dx++) {
-            int64_t y = row + dy, x = column + dx, k = y * im->columns + x;
-            if (!in && (y < 0 || y >= im->rows || x < 0 || x >= im->columns)) continue;
-            if (dy * dy == 4 || dx * dx == 4) {
-                int counts = (judged[k] < HIT) & !im->bad[k];
-                total += counts ? im->electrons[k] : 0.0f;
-                used += counts;
-            } else if (dy || dx)
-                most = judged[k] > most ? judged[k] : most;
-        }
-    *highest = most;
-    *sum = total;
-    return used;
-}
-
 static int inside(const image_t *im, int64_t row, int64_t column)
 {
     return row >= 0 && row < im->rows && column >= 0 && column < im->columns;
@@ -366,12 +342,13 @@ static int64_t find_peaks(const image_t *im, const float *judged, int64_t first,
             memset(next, 0, columns);
         if (i < first) continue;
         const uint8_t *bright = rows + (i + 5) % 5 * columns;
-        for (int64_t j = 0; j < columns; j++)
-            around[j] = rows[j] | rows[columns + j] | rows[2 * columns + j] |
-                        rows[3 * columns + j] | rows[4 * columns + j];
         for (int64_t start = 0, end; start < columns; start = end) {
             end = start + RUN < columns ? start + RUN : columns;
             if (!any_set(bright + start, end - start)) continue;
+            int64_t from = start < 2 ? 0 : start - 2, to = end + 2 < columns ? end + 2 : columns;
+            for (int64_t j = from; j < to; j++)
+                around[j] = rows[j] | rows[columns + j] | rows[2 * columns + j] |
+                            rows[3 * columns + j] | rows[4 * columns + j];
             for (int64_t j = start; j < end; j++) {
                 const uint8_t *a = around + j;
                 if (!bright[j] ||
@@ -388,6 +365,68 @@ static int64_t find_peaks(const image_t *im, const float *judged, int64_t first,
         }
     }
     free(box);
+    return n;
+}
+
+/* The highest probability of the eight pixels around one, and the sum and number of the sixteen
+   around these that are no hits; `in` if all lie in the image. */
+static inline int64_t look_around(const image_t *im, const float *judged, int64_t row,
+                                  int64_t column, int in, float *highest, float *sum)
+{
+    int64_t used = 0;
+    float most = 0, total = 0;
+    for (int64_t dy = -2; dy <= 2; dy++)
+        for (int64_t dx = -2; dx <= 2; dx++) {
+            int64_t k = (row + dy) * im->columns + column + dx;
+            if (!in && !inside(im, row + dy, column + dx)) continue;
+            if (dy * dy == 4 || dx * dx == 4) {
+                int counts = (judged[k] < HIT) & !im->bad[k];
+                total += counts ? im->electrons[k] : 0.0f;
+                used += counts;
+            } else if (dy || dx)
+                most = judged[k] > most ? judged[k] : most;
+        }
+    *highest = most;
+    *sum = total;
+    return used;
+}
+
+/* What touches hits in some rows: places within these, the highest probability around each, and S/N
+   of the mean of the sixteen pixels around these, infinite where all are hits; their number, which
+   may exceed the room; -1 without memory. */
+static int64_t find_touching(const image_t *im, const float *judged, int64_t first, int64_t last,
+                             int64_t room, int32_t *places, float *highest, float *around)
+{
+    int64_t n = 0, columns = im->columns, width = columns + 2;
+    uint8_t *memory = calloc(3 * width + columns, 1), *touch = memory + 3 * width;
+    if (!memory) return -1;
+    for (int64_t i = first - 2; i < last; i++) {
+        uint8_t *below = memory + (i + 3) % 3 * width + 1; /* of hits in row i + 1 */
+        const float *line = judged + (i + 1) * columns;
+        int exists = i + 1 >= 0 && i + 1 < im->rows;
+        for (int64_t j = 0; j < columns; j++) below[j] = exists ? line[j] >= HIT : 0;
+        if (i < first) continue;
+        const uint8_t *above = memory + (i + 1) % 3 * width + 1, *own = memory + (i + 2) % 3 * width + 1;
+        for (int64_t j = 0; j < columns; j++)
+            touch[j] = above[j - 1] | above[j] | above[j + 1] | own[j - 1] | own[j + 1] |
+                       below[j - 1] | below[j] | below[j + 1];
+        int within = i > 1 && i < im->rows - 2;
+        for (int64_t start = 0, end; start < columns; start = end) {
+            end = start + RUN < columns ? start + RUN : columns;
+            if (!any_set(touch + start, end - start)) continue;
+            for (int64_t j = start; j < end; j++) {
+                if (!touch[j] || n++ >= room) continue;
+                float most, sum;
+                int64_t used = within && j > 1 && j < columns - 2
+                                   ? look_around(im, judged, i, j, 1, &most, &sum)
+                                   : look_around(im, judged, i, j, 0, &most, &sum);
+                places[n - 1] = (int32_t)((i - first) * columns + j);
+                highest[n - 1] = most;
+                around[n - 1] = used ? snr_of(im, i, j, sum / used) : INFINITY;
+            }
+        }
+    }
+    free(memory);
     return n;
 }
 
