@@ -15,6 +15,7 @@ from ..errors import ModelError
 from ..network import load_model
 from . import _kernels
 from .neighbours import raise_neighbours
+from .odds import shift_odds
 from .sampling import CONDITIONS, measure_scene, tiles
 from .stars import judge_stars
 from .threads import default_threads, run_tasks
@@ -518,16 +519,15 @@ def reweight(probability, hit_fraction, pixels):
     [0.   0.72 0.03] 0.25
     """
     from scipy.optimize import brentq
-    from scipy.special import expit, logit
 
     if not 0 < hit_fraction < 1:
         raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
     judged = probability > 0
-    odds = logit(np.minimum(probability[judged], _NEARLY_ONE))
+    before = np.minimum(probability[judged], _NEARLY_ONE)
     reach = np.log(20.0)
 
     def excess(shift):
-        return expit(odds + np.float32(shift)).sum(dtype=float) - hit_fraction * pixels
+        return shift_odds(before, shift).sum(dtype=float) - hit_fraction * pixels
 
     if excess(-reach) >= 0:
         shift = -reach
@@ -535,4 +535,4 @@ def reweight(probability, hit_fraction, pixels):
         shift = reach
     else:
         shift = brentq(excess, -reach, reach, xtol=1e-4)
-    probability[judged] = expit(odds + np.float32(shift))
+    probability[judged] = shift_odds(before, shift)

@@ -4,6 +4,7 @@
 import numpy as np
 
 from ..bands import bands
+from .odds import shift_odds
 from .threads import run_tasks
 
 __all__ = ["raise_neighbours", "spread_of_hits"]
@@ -102,8 +103,7 @@ def raise_neighbours(image, probability, on_stars=None, n_threads=1):
 
     def lift(k):
         part = probability[slice(*parts[k])].reshape(-1)
-        value, factor = part[places[k]], np.exp(rise * weight[k])
-        part[places[k]] = np.minimum(value * factor / (1 + value * (factor - 1)), 1)
+        part[places[k]] = shift_odds(part[places[k]], rise * weight[k])
 
     run_tasks(lift, range(len(parts)), n_threads)
 
