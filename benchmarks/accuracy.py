@@ -26,7 +26,7 @@ import scenes
 from astropy.io import fits
 from tables import write_table
 
-from crismis.identify.judge import reweight
+from crismis.identify.judge import load_judge, reweight
 from crismis.learning.evaluation import (
     average_precision,
     block_bootstrap,
@@ -97,7 +97,7 @@ def score_row(frame, method, score, seconds, draws):
     return row, block_bootstrap(score, frame.truth, RATES[0], draws=draws)
 
 
-def told(probability, truth):
+def told(probability, truth, slope):
     """Return the probabilities re-weighted to the true fraction of hits, where truth is known.
 
     ``hit_fraction=`` does the same for all pixels of an image; the fraction of hits among pixels
@@ -105,7 +105,7 @@ def told(probability, truth):
     """
     known = truth < 2
     part = probability[known]
-    reweight(part, np.count_nonzero(truth == 1) / part.size, part.size)
+    reweight(part, np.count_nonzero(truth == 1) / part.size, part.size, slope)
     out = probability.copy()
     out[known] = part
     return out
@@ -139,12 +139,14 @@ def measure(frames, options):
             continue
         for method, function in methods.items():
             start = time.perf_counter()
-            score = np.asarray(function(frame))
+            found = function(frame)
+            score = np.asarray(found.probability if method in OWN else found)
             row, drawn = score_row(frame, method, score, time.perf_counter() - start, options.draws)
             if method in OWN:
+                slope = load_judge(options.model or found.meta["CRMODEL"]).told_slope
                 row["calibration_error_untold"] = row["calibration_error"]
                 row["calibration_error"], _ = calibration_error(
-                    told(score, frame.truth), frame.truth
+                    told(score, frame.truth, slope), frame.truth
                 )
             row["low_0.0001"], row["high_0.0001"] = np.nanpercentile(drawn, [16, 84])
             draws.setdefault((frame.group, method), []).append(drawn)
@@ -192,7 +194,7 @@ def write_docs(means, folder):
 
 def _crismis(model, **options):
     chosen = options if model is None else {"model": model, **options}
-    return lambda frame: peers.learned(frame, **chosen)
+    return lambda frame: peers.judged(frame, **chosen)
 
 
 def _text(value):

@@ -45,13 +45,16 @@ def as_ccd(frame):
     return CCDData(frame.data, unit=frame.unit)
 
 
-def learned(frame, **options):
-    """Return the probability per pixel from crismis, with options of `cosmicray_learned`."""
+def judged(frame, **options):
+    """Return what crismis makes of the frame, with options of `cosmicray_learned`."""
     import crismis
 
-    return crismis.cosmicray_learned(
-        as_ccd(frame), repair=False, **noise(frame), **options
-    ).probability
+    return crismis.cosmicray_learned(as_ccd(frame), repair=False, **noise(frame), **options)
+
+
+def learned(frame, **options):
+    """Return the probability per pixel from crismis, with options of `cosmicray_learned`."""
+    return judged(frame, **options).probability
 
 
 def noise(frame):

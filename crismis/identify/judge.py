@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..network import load_model
 from . import _kernels
 from .neighbours import raise_neighbours
-from .odds import shift_odds
+from .odds import shift_odds, stretch_odds
 from .sampling import CONDITIONS, measure_scene, tiles
 from .stars import judge_stars
 from .threads import default_threads, run_tasks
@@ -26,6 +26,7 @@ __all__ = [
     "choose_model",
     "hit_probability",
     "judge_scene",
+    "judge_to_the_end",
     "load_judge",
     "look_again",
     "reweight",
@@ -74,6 +75,11 @@ class Judge:
     def parts_skirts(self):
         """Whether it has learned to call the faint pixels beside a hit clean."""
         return not self.card.get("config", {}).get("beside", False)
+
+    @property
+    def told_slope(self):
+        """By how much log odds are stretched where the fraction of hits is told."""
+        return self.card.get("told_slope", 1.0)
 
     @functools.cached_property
     def _refine(self):
@@ -308,6 +314,39 @@ def hit_probability(
     chosen = choose_model(frame, scene) if model is None else model
     judge = chosen if isinstance(chosen, Judge) else load_judge(chosen)
     frame.model = judge.card
+    out = judge_to_the_end(scene, judge, fit_stars=fit_stars, n_threads=n_threads)
+    if hit_fraction is not None:
+        reweight(out, hit_fraction, np.count_nonzero(~frame.bad), judge.told_slope)
+    return out
+
+
+def judge_to_the_end(scene, judge, *, fit_stars=True, n_threads=1):
+    """Judge with all that a model can: networks, trees, second looks, stars, neighbours of hits.
+
+    Parameters
+    ----------
+    scene : `crismis.identify.sampling.Scene`
+    judge : Judge
+    fit_stars : bool
+        As for `hit_probability`.
+    n_threads : int
+
+    Returns
+    -------
+    ndarray
+        float32: probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.judge import judge_to_the_end, load_judge
+    >>> from crismis.identify.sampling import measure_scene
+    >>> image = np.random.default_rng(1).normal(100, 10, (64, 64)).astype("f4")
+    >>> image[30, 20:26] += 900
+    >>> scene = measure_scene(image, np.zeros(image.shape, bool), 1.0, 5.0)
+    >>> bool((judge_to_the_end(scene, load_judge("space"))[30, 20:26] > 0.5).all())
+    True
+    """
     out = judge_scene(scene, judge, judge.refinements, n_threads)
     look_again(scene, judge, out, n_threads)
     on_stars = None
@@ -315,8 +354,6 @@ def hit_probability(
         on_stars = judge_stars(scene.image, judge.star_trees, out, n_threads)
     if judge.parts_skirts:
         raise_neighbours(scene.image, out, on_stars, n_threads)
-    if hit_fraction is not None:
-        reweight(out, hit_fraction, np.count_nonzero(~frame.bad))
     return out
 
 
@@ -489,11 +526,13 @@ def _doubtful_near(hits, probability):
     return places[(value > DOUBTFUL_LATER) & (value < HIT)]
 
 
-def reweight(probability, hit_fraction, pixels):
+def reweight(probability, hit_fraction, pixels, slope=1.0):
     """Shift the log odds of all pixels, in place, until their mean is an expected fraction.
 
     The shift is what Bayes' theorem asks for where a frame has more or fewer hits than the judge
-    took it to have (Saerens, Latinne & Decaestecker 2002). Odds change by a factor of 20 at most.
+    took it to have (Saerens, Latinne & Decaestecker 2002). Odds are shifted by a factor of 20 at
+    most. Before that, log odds are stretched: untold, they allow for errors that all pixels of an
+    image have in common, and these are known once the fraction is.
 
     Parameters
     ----------
@@ -503,6 +542,8 @@ def reweight(probability, hit_fraction, pixels):
         Expected fraction of hit pixels, above 0 and below 1.
     pixels : int
         Number of pixels that count.
+    slope : float
+        By how much log odds are stretched.
 
     Raises
     ------
@@ -523,7 +564,7 @@ def reweight(probability, hit_fraction, pixels):
     if not 0 < hit_fraction < 1:
         raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
     judged = probability > 0
-    before = np.minimum(probability[judged], _NEARLY_ONE)
+    before = stretch_odds(np.minimum(probability[judged], _NEARLY_ONE), slope)
     reach = np.log(20.0)
 
     def excess(shift):

@@ -1,14 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Training samples of the identification: what the judge sees of a candidate, with its label."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from ..identify import _kernels
-from ..identify.judge import Judge, judge_scene
+from ..identify.judge import Judge, judge_scene, judge_to_the_end
 from ..identify.sampling import CONDITIONS, measure_scene
+from ..identify.saturation import clipping_level
 
 __all__ = [
     "CENTRE_LOGIT",
@@ -16,6 +17,7 @@ __all__ = [
     "FLOOR_SNR",
     "Samples",
     "candidates",
+    "clipped",
     "gather",
     "gather_refine",
     "orientations",
@@ -23,6 +25,7 @@ __all__ = [
     "sample_decided",
     "sample_field",
     "sample_judged",
+    "sample_probability",
     "unfinished_judge",
 ]
 __doctest_requires__ = {("sample_decided", "sample_judged", "unfinished_judge"): ["torch"]}
@@ -30,6 +33,7 @@ __doctest_requires__ = {("sample_decided", "sample_judged", "unfinished_judge"):
 FLOOR_SNR = 1.0
 FLOOR_PEAK = 2.5
 NEAR, INNER, STEP = 7, 3, 5
+_RULED_OUT = 0.01
 _LEAST_BOXES = 4  # of the 64 that a field has
 CENTRE_LOGIT = (2 * INNER + 1) ** 2 + ((2 * INNER + 1) ** 2) // 2
 """Which input of a refinement is the judgement before of the pixel itself."""
@@ -341,6 +345,13 @@ def measure_field(field):
     )
 
 
+def clipped(field):
+    """The field with the level at which it is clipped, if it shows one and none is known."""
+    if np.isfinite(field.saturation):
+        return field
+    return replace(field, saturation=clipping_level(field.electrons, field.bad))
+
+
 def _logits(scene, networks):
     """Logits of the last judgement there is so far."""
     judge = unfinished_judge(networks)
@@ -458,6 +469,45 @@ def sample_decided(field, networks):
     """
     scene, logits, places = _decided(field, networks)
     return _judged(field, scene, logits, places, np.ones(places.size)), places
+
+
+def sample_probability(field, rng, judge):
+    """Take what a finished model says of the pixels of a field that it does not rule out.
+
+    Parameters
+    ----------
+    field : `crismis.learning.fields.Field`
+    rng : `numpy.random.Generator`
+        Not used: all pixels above a probability of 0.01 are taken.
+    judge : `crismis.identify.judge.Judge`
+
+    Returns
+    -------
+    Samples
+        Their only input is the probability.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crismis.identify.judge import load_judge
+    >>> from crismis.learning.dataset import sample_probability
+    >>> from crismis.learning.fields import random_field
+    >>> field = random_field(1, "stars", shape=(128, 128))
+    >>> samples = sample_probability(field, np.random.default_rng(1), load_judge("space"))
+    >>> bool(samples.inputs[samples.labels == 1].mean() > 0.8)
+    True
+    """
+    scene = measure_field(clipped(field))
+    probability = judge_to_the_end(scene, judge).reshape(-1)
+    labels = field.labels.reshape(-1)
+    places = np.flatnonzero((probability > _RULED_OUT) & (labels != 2))
+    return Samples(
+        probability[places, None],
+        scene.conditions[None],
+        np.zeros(places.size, np.int32),
+        labels[places],
+        np.ones(places.size, np.float32),
+    )
 
 
 def _decided(field, networks):

@@ -15,8 +15,17 @@ import numpy as np
 from ..identify._kernels import MOST_LEAVES, SCREENED_OUT
 from ..identify.judge import Judge
 from .boosting import LabelledPixels, fit_star_trees, fit_trees, tree_logits
-from .calibration import fit_table
-from .dataset import CENTRE_LOGIT, FLOOR_PEAK, FLOOR_SNR, NEAR, Samples, sample_field, sample_judged
+from .calibration import fit_slope, fit_table
+from .dataset import (
+    CENTRE_LOGIT,
+    FLOOR_PEAK,
+    FLOOR_SNR,
+    NEAR,
+    Samples,
+    sample_field,
+    sample_judged,
+    sample_probability,
+)
 from .evaluation import read_truth_frame
 from .exposures import cut_tracks
 from .fields import Field, random_field
@@ -33,7 +42,7 @@ _SMALL = (24, 24)
 _LATER = "first_", "refine", "table", "trees_", "stars_"
 """How arrays of a model begin that do not belong to its large network."""
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
-_STAR_SEEDS = 40_000_000
+_TOLD_SEEDS, _STAR_SEEDS = 25_000_000, 40_000_000
 _STARRY = ("stars", "crowded", "binned", "galaxies", "nebula")
 
 
@@ -52,7 +61,7 @@ class IdentifyConfig:
     warm_fields, fields, refine_fields, held_out_fields : int
         Numbers of training fields: of a first fit that finds the hard cases, of each fit to
         these, of each refinement, and held-out ones, which serve the calibration and the figures
-        of the card.
+        of the card; as many more tell how much surer a model is that is told the hits.
     rounds : int
         How often new fields are drawn, whose hard cases the last fit finds and the next one
         learns from.
@@ -557,6 +566,9 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
         )
         log(f"stars: {config.star_trees} trees")
         arrays |= {f"stars_{name}": v for name, v in stars.items() if name != "output"}
+    how = (config.held_out_fields, sample_probability, Judge(arrays, card), _like_frames(config))
+    card["told_slope"] = fit_slope(draw("told", _TOLD_SEEDS, *how))
+    log(f"within images log odds are {card['told_slope']:.3f} times as large")
     save_model(output, arrays, card)
     return card
 
@@ -565,6 +577,12 @@ def _starry(config):
     """Larger fields, of which more have enough stars, and of kinds that have any."""
     kinds = {name: share for name, share in config.kinds.items() if name in _STARRY}
     return replace(config, shape=tuple(2 * n for n in config.shape), kinds=kinds or config.kinds)
+
+
+def _like_frames(config):
+    """Fields labelled as frames with truth are: what is faint, or touches a hit, does not count."""
+    kinds = _simulated(config) or config.kinds
+    return replace(config, kinds=kinds, beside=True, undecidable=(0.0, config.undecidable[1]))
 
 
 def _refinement(fit, name, judged, config):

@@ -1,15 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE.rst
 """Samples of what lies on stars, for the trees that judge it by what the fitted stars leave."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from ..identify import _kernels
 from ..identify.judge import judge_scene, look_again
-from ..identify.saturation import clipping_level
 from ..identify.stars import fit_stars_of, star_inputs
-from .dataset import Samples, measure_field, turned_grids
+from .dataset import Samples, clipped, measure_field, turned_grids
 
 __all__ = ["orientations_star", "sample_stars"]
 
@@ -42,9 +39,7 @@ def sample_stars(field, rng, judge):
     >>> len(sample_stars(field, np.random.default_rng(1), load_judge("space")).labels)
     0
     """
-    if np.isinf(field.saturation):
-        field = replace(field, saturation=clipping_level(field.electrons, field.bad))
-    scene = measure_field(field)
+    scene = measure_field(clipped(field))
     probability = judge_scene(scene, judge, judge.refinements)
     look_again(scene, judge, probability)
     stars = fit_stars_of(scene.image, probability)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.ndimage import convolve, gaussian_filter, maximum_filter
+from scipy.special import logit
 
 from crismis.errors import ModelError
 from crismis.identify import _kernels
@@ -382,6 +383,21 @@ def test_a_fraction_far_from_what_the_image_shows_changes_odds_by_20_at_most():
     probability = np.array([0, 0.5, 0.01], dtype=np.float32)
     reweight(probability, 0.99, 3)
     np.testing.assert_allclose(probability, [0, 20 / 21, 20 / 119], rtol=1e-4)
+
+
+def test_told_a_fraction_log_odds_within_the_image_are_stretched_by_what_the_card_says():
+    probability = np.linspace(0.01, 0.99, 99, dtype=np.float32)
+    told = probability.copy()
+    reweight(told, 0.3, 99, 1.5)
+    assert told.mean() == pytest.approx(0.3, rel=1e-3)
+    np.testing.assert_allclose(np.diff(logit(told)), 1.5 * np.diff(logit(probability)), rtol=1e-3)
+
+
+def test_the_slope_of_a_model_is_that_of_its_card():
+    judge = load_judge("space")
+    assert 1 < judge.told_slope < 2
+    card = {name: value for name, value in judge.card.items() if name != "told_slope"}
+    assert Judge(judge.arrays, card).told_slope == 1
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, np.nan])

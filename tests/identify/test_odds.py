@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from crismis.identify.odds import shift_odds
+from crismis.identify.odds import shift_odds, stretch_odds
 
 
 @pytest.mark.parametrize("shift", [-3.0, -0.1, 0.0, 3.0])
@@ -14,15 +14,25 @@ def test_log_odds_are_shifted(shift):
     )
 
 
-def test_what_is_certain_stays():
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.4])
+def test_log_odds_are_stretched(factor):
+    probability = np.linspace(0.001, 0.999, 99)
+    np.testing.assert_allclose(
+        stretch_odds(probability, factor), expit(factor * logit(probability)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("change", [shift_odds, stretch_odds])
+def test_what_is_certain_stays(change):
     certain = np.array([0, 1], np.float32)
-    for shift in (-3, 3):
-        np.testing.assert_array_equal(shift_odds(certain, shift), certain)
+    for by in (0.3, 3):
+        np.testing.assert_array_equal(change(certain, by), certain)
 
 
-def test_the_order_stays():
+@pytest.mark.parametrize("change", [shift_odds, stretch_odds])
+def test_the_order_stays(change):
     probability = np.sort(np.random.default_rng(1).beta(0.1, 0.1, 10_000)).astype(np.float32)
-    assert (np.diff(shift_odds(probability, 0.3)) >= 0).all()
+    assert (np.diff(change(probability, 1.3)) >= 0).all()
 
 
 def test_each_may_be_shifted_by_its_own():

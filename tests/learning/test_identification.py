@@ -187,6 +187,13 @@ def test_the_finished_model_judges_all_that_the_screen_finds(trained):
     assert np.count_nonzero(judged > _kernels.SCREENED_OUT) == len(screened) > 0
 
 
+def test_the_card_says_how_much_surer_the_model_is_that_is_told_the_hits(trained):
+    slope = load_judge(trained[0]).card["told_slope"]
+    assert slope > 0
+    assert slope != 1
+    assert load_judge(trained[0]).told_slope == slope
+
+
 def test_unknown_keys_of_a_configuration_are_named(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("[identify]\nfeilds = 3\n")
