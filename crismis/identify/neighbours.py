@@ -56,7 +56,7 @@ def raise_neighbours(image, probability, on_stars=None, n_threads=1):
 
     Their log odds rise by what `spread_of_hits` says, times the eighth power of the highest
     probability among the eight neighbours. On sources, whose light may be what is seen beside a
-    hit, they rise by as much less as the surroundings are brighter than `DARK`.
+    hit, they rise by as much less as the surroundings are brighter than ``DARK``.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def raise_neighbours(image, probability, on_stars=None, n_threads=1):
         float32, of the shape of the image.
     on_stars : ndarray of int, optional
         Flat indices, ascending, of pixels that were judged by what a fitted star leaves; there the
-        surroundings must not be brighter than `VERY_DARK`.
+        surroundings must not be brighter than ``VERY_DARK``.
     n_threads : int
         The result is the same for any number.
 
