@@ -17,7 +17,6 @@ __all__ = [
     "FLOOR_SNR",
     "Samples",
     "candidates",
-    "clipped",
     "gather",
     "gather_refine",
     "orientations",
