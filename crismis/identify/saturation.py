@@ -1,7 +1,7 @@
 """Saturated stars: where pixels clip, and which of these are sources rather than hits."""
 
 import numpy as np
-from scipy import ndimage
+from scipy import sparse
 
 from .masks import dilate
 from .threads import default_threads, run_tasks
@@ -187,16 +187,14 @@ def saturated_sources(image, saturation):
     >>> bool(sources[10, 7]), bool(sources[10, 24]), bool(sources[8, 33])
     (True, False, False)
     """
-    saturated = image >= np.float32(saturation)
-    if not saturated.any():
+    rows, columns = np.nonzero(image >= np.float32(saturation))
+    if not rows.size:
         return None
-    rows, columns = np.nonzero(saturated)
     middle = _by_chunks(lambda *at: _middle(image, *at, saturation), rows, columns)
     core = middle > _CORE * saturation
     if not core.any():
         return None
-    labels, count = ndimage.label(saturated, np.ones((3, 3)))
-    group = labels[rows, columns]
+    group = _groups(rows, columns)
     source = core & (np.bincount(group)[group] > _LARGEST_HIT)
     tested = core & ~source
     source[tested] = _by_chunks(
@@ -204,9 +202,25 @@ def saturated_sources(image, saturation):
     )
     if not source.any():
         return None
-    chosen = np.zeros(count + 1, bool)
-    chosen[group[source]] = True
-    return dilate(chosen[labels], _SPREAD, square=True)
+    chosen = np.isin(group, group[source])
+    sources = np.zeros(image.shape, bool)
+    sources[rows[chosen], columns[chosen]] = True
+    return dilate(sources, _SPREAD, square=True)
+
+
+def _groups(rows, columns):
+    """Number of the group of touching places to which each belongs; places are in order."""
+    width = columns.max() + 2  # so that no place touches one in the line before
+    place = rows * width + columns
+    first = np.flatnonzero(np.diff(place, prepend=-2) != 1)  # of each run along a row
+    length = np.diff(np.append(first, place.size))
+    start, end = place[first], place[first] + length - 1
+    low = np.searchsorted(end, start + width - 1)  # of the runs in the next row that touch it
+    count = np.searchsorted(start, end + width + 1, side="right") - low
+    own = np.repeat(np.arange(first.size), count)
+    other = np.arange(own.size) + np.repeat(low - np.cumsum(count) + count, count)
+    links = sparse.coo_array((np.ones(own.size, bool), (own, other)), shape=2 * (first.size,))
+    return np.repeat(sparse.csgraph.connected_components(links, directed=False)[1], length)
 
 
 def _by_chunks(function, *places):

@@ -6,6 +6,7 @@ from astropy.nddata import CCDData
 from scipy import ndimage
 
 from crismis import Detector, Flag, cosmicray_lacosmic, cosmicray_learned
+from crismis.identify import saturation
 from crismis.identify.saturation import clipping_level, saturated_sources
 
 FULL = 60000.0
@@ -92,6 +93,15 @@ def test_lacosmic_marks_saturated_pixels_by_its_own_level():
     exposure = expose(np.minimum(image, FULL), rng)
     out = cosmicray_lacosmic(CCDData(exposure, unit="electron"), readnoise=5.0, satlevel=FULL)
     np.testing.assert_array_equal((out.flags & Flag.SATURATED) != 0, exposure >= FULL)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 1.0])
+def test_saturated_pixels_that_touch_belong_together(share):
+    saturated = np.random.default_rng(4).random((60, 47)) < share
+    places = np.nonzero(saturated)
+    group, label = saturation._groups(*places), ndimage.label(saturated, np.ones((3, 3)))[0][places]
+    pairs = np.unique([group, label], axis=1)
+    assert pairs.shape[1] == len(np.unique(group)) == len(np.unique(label))
 
 
 def test_a_saturated_track_is_no_source():
