@@ -177,7 +177,7 @@ def summarize(rows, draws):
 
 def write_docs(means, folder):
     """Write the means as the table of the documentation."""
-    head = ["Frames", "Method", "TPR at 1e-4", "68 %", "1e-3", "5e-3", "AP", "ECE", "ECE, untold"]
+    head = ["Frames", "Method", "TPR at 1e-4", "68 %", "1e-3", "5e-3", "AP", "ECE", "Untold"]
     rows = [
         [
             f"{row['group']} ({row['frame'].removeprefix('mean of ')})",
