@@ -183,7 +183,7 @@ def write_docs(means, folder):
             f"{row['group']} ({row['frame'].removeprefix('mean of ')})",
             row["method"],
             _text(row.get("tpr_0.0001")),
-            f"{row['low_0.0001']:.3f} - {row['high_0.0001']:.3f}" if "low_0.0001" in row else "",
+            f"{row['low_0.0001']:.3f}-{row['high_0.0001']:.3f}" if "low_0.0001" in row else "",
             *(_text(row.get(name)) for name in COLUMNS[4:6]),
             *(_text(row.get(name)) for name in COLUMNS[8:11]),
         ]
