@@ -44,7 +44,7 @@ def test_table_holds_each_method_and_the_mean_of_each_group(accuracy, frame, mon
     accuracy.write_docs(means, tmp_path)
     with (tmp_path / "accuracy.csv").open() as file:
         table = list(csv.reader(file))
-    assert table[1][:4] == ["made up (2)", "signal", "1.000", "1.000 - 1.000"]
+    assert table[1][:4] == ["made up (2)", "signal", "1.000", "1.000-1.000"]
     assert "crismis" in (tmp_path / "accuracy.txt").read_text()
 
 
