@@ -195,7 +195,8 @@ def trees_judge(crowded):
     rng = np.random.default_rng(11)
     centre, brightness = seen[:, 73], seen[:, 147]
     label = centre + brightness + rng.normal(size=len(seen)) > 2
-    boosting = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=15).fit(seen, label)
+    boosting = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=15, random_state=0)
+    boosting.fit(seen, label)
     arrays, _ = flatten_trees(boosting)
     return scene, with_trees(judge, arrays), boosting
 
