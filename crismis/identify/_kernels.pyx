@@ -414,7 +414,7 @@ cdef class Image:
             places, seen = np.empty(room, np.int32), np.empty((2, room), np.float32)
             n = self._touching(probability, first, last, places, seen)
             if n <= room:
-                return places[:n], seen[0, :n], seen[1, :n]
+                return places[:n].copy(), *seen[:, :n].copy()
             room = n
 
     cdef int64_t _touching(self, const float[:, ::1] probability, int64_t first, int64_t last,

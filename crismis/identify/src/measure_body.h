@@ -140,7 +140,7 @@ TARGET static void NAME(box_row)(const float *data, const uint8_t *bad, int64_t 
 /* S/N below which a share (percent) of each box of one mesh row lies, as one of `skip` pixels
    shows; NaN of fewer than 16. Gives -1 when memory runs out. */
 TARGET static int NAME(depth_row)(const image_t *im, int64_t box, int64_t skip, int64_t share,
-                                   float *depth)
+                                  float *depth)
 {
     int32_t key[BOX_SAMPLES];
     int64_t columns = im->columns, boxes = im->mesh_columns;
