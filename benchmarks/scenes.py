@@ -13,16 +13,19 @@ left out: there every peer calls the undersampled stars hits, so that no vote ca
 Neighbours of injected hits do not count either: the hits were cut out at a level of several
 sigma, so that their faint skirts, which a real hit has, are missing.
 
-Beside them simulated fields as like a wide-field camera of Hubble as the data allow: stars with
-its measured point-spread functions (those of ACS/HRC, blurred by 0.65 pixels and binned by two in
-all four phases, which gives the share of the brightest pixel that the ones of ACS/WFC show),
-galaxies, and hits of a thin CCD of Hubble.
+Beside them simulated fields as like a wide-field camera of Hubble as the data allow: 100 to 1000
+stars of one measured point-spread function (of ACS/HRC through one of three filters, blurred by
+0.65 pixels, shifted by any part of a pixel and binned by two, which gives the share of the
+brightest pixel that the ones of ACS/WFC show), galaxies, and hits of a thin CCD of Hubble. These
+come with what the pixels that touch them hold, as hits in images do; those pixels do not count.
 
 Three exposures of 47 Tucanae by ACS/HRC through different filters, as they were read out, are used
 where the variable ``CRISMIS_CRDS`` names the folder that holds them: ``test/data/hst`` of the
 source distribution of crds (``pip download --no-deps --no-binary crds crds``). The overscan is
 subtracted; hot pixels, which two of the exposures show in the same place, do not count. Binned by
-two they have about the sampling of ACS/WFC.
+two they have about the sampling of ACS/WFC. A fourth exposure, calibrated (an ``flt`` file, whose
+flags do not count either), lies in the source distribution of spherical_geometry; the variable
+``CRISMIS_SPHERE`` names its folder ``spherical_geometry/tests/data``.
 
 Images of planets and of the Sun are given as their archives hold them, in data numbers and with
 gain and read noise unknown; the nominal gain only scales the injected charge.
@@ -44,6 +47,7 @@ from scipy.ndimage import (
     label,
     maximum_filter,
     median_filter,
+    shift,
 )
 
 __all__ = [
@@ -53,6 +57,8 @@ __all__ = [
     "Scene",
     "hubble_field",
     "hubble_hits",
+    "hubble_hits_with_skirts",
+    "hubble_star",
     "inject",
     "load",
     "read_scene",
@@ -90,18 +96,24 @@ SCENES = {
     "trace": Scene("fits/trace_19980519_171_1024.fits", "corona", 12.0, 25.0),
     "xrt": Scene("fits/L1_XRT20120605_215839.9.fits", "corona", 58.0, 60.0),
 }
+PSFS = "acs_hrc_f475w", "acs_hrc_f555w", "acs_hrc_f814w"
 HRC_GAIN, HRC_READNOISE = 2.2, 4.7
 CLUSTER = {
     "f555w": "j8bt05njq_raw.fits",
     "f606w": "j8bt06o6q_raw.fits",
     "f330w": "j8bt09jcq_raw.fits",
 }
+CALIBRATED = "j8bt06nyq_flt.fits"
 if "CRISMIS_CRDS" in os.environ:
     for binning, group in ((1, "ACS/HRC, 47 Tuc"), (2, "ACS/HRC, binned by two")):
         SCENES |= {
             f"hrc{binning}_{name}": Scene(path, group, HRC_GAIN, HRC_READNOISE, None, True, binning)
             for name, path in CLUSTER.items()
         }
+    if "CRISMIS_SPHERE" in os.environ:
+        SCENES["hrc1_flt"] = Scene(
+            CALIBRATED, "ACS/HRC, calibrated", 1.0, HRC_READNOISE, None, True
+        )
 
 
 def load(name):
@@ -140,6 +152,9 @@ def read_scene(scene):
     if scene.path in CLUSTER.values():
         good = ~_hot_pixels()
         return _binned(_read_hrc(scene.path), scene.binning), _binned(~good, scene.binning) == 0
+    if scene.path == CALIBRATED:
+        with fits.open(Path(os.environ["CRISMIS_SPHERE"]) / CALIBRATED) as hdus:
+            return hdus["SCI"].data.astype(np.float32), ~_hot_pixels() & (hdus["DQ"].data == 0)
     path = fields.data_folder() / "ingest" / scene.path
     if scene.plane is not None:
         data = np.array(fits.getdata(path)[scene.plane], dtype=np.float32)
@@ -156,10 +171,11 @@ def read_scene(scene):
     return data, np.isfinite(data)
 
 
-@cache
-def hubble_hits():
-    """Return the charge (electrons) of hits of HST/STIS, cut from pairs of exposures."""
-    stamps = []
+def _pair_hits():
+    """Yield a box around every hit of the pairs, its charge (electrons), and which pixels it is.
+
+    The box has room for what touches the hit; with it the noise of the difference.
+    """
     for first in sorted((fields.data_folder() / "truth").glob("stis_*_1.fits.gz")):
         if TRAINED_ON in first.name:
             continue
@@ -167,11 +183,34 @@ def hubble_hits():
         pair = [_read(path) for path in (first, second)]
         for (data, truth, seconds), (other, _, others) in (pair, pair[::-1]):
             charge = data - other * (seconds / others)
+            clean = charge[truth == 0]
+            sigma = 1.4826 * np.median(abs(clean - np.median(clean)))
             labels, _ = label(truth == 1, np.ones((3, 3)))
+            charge, labels = np.pad(charge, 1, constant_values=-np.inf), np.pad(labels, 1)
             for i, box in enumerate(find_objects(labels), 1):
-                stamp = np.where(labels[box] == i, np.maximum(charge[box], 0), 0)
-                if stamp.sum() > 100:
-                    stamps.append(stamp)
+                wide = tuple(slice(part.start - 1, part.stop + 1) for part in box)
+                yield charge[wide], labels[wide] == i, labels[wide] > 0, sigma
+
+
+@cache
+def hubble_hits():
+    """Return the charge (electrons) of hits of HST/STIS, cut from pairs of exposures."""
+    stamps = (np.where(own, np.maximum(charge, 0), 0) for charge, own, _, _ in _pair_hits())
+    return [stamp[1:-1, 1:-1] for stamp in stamps if stamp.sum() > 100]
+
+
+@cache
+def hubble_hits_with_skirts():
+    """Return ``(charge, own)`` of hits, the pixels that touch them included, and which are hit.
+
+    Left out are hits that touch the edge, another hit, or what is far from clean otherwise.
+    """
+    stamps = []
+    for charge, own, hit, sigma in _pair_hits():
+        beside = binary_dilation(own, np.ones((3, 3))) & ~own
+        quiet = (charge > -4 * sigma) & (charge < 6 * sigma) & ~hit
+        if quiet[beside].all() and charge[own].sum() > 100:
+            stamps.append((np.where(own | beside, charge, 0), own))
     return stamps
 
 
@@ -239,35 +278,41 @@ def inject(name, seed):
     return peers.Frame(f"{name}-{seed}", scene.group, image, truth, *facts)
 
 
-@cache
-def hubble_psfs():
-    """Return point-spread functions of ACS/WFC sampling in four phases, each of unit sum."""
-    phases = []
+def hubble_star(psf, dy, dx):
+    """Return a star of unit flux in pixels of ACS/WFC, its centre moved by parts of a pixel."""
     radius = np.hypot(*(np.indices((40, 40)) - 19.5))
     taper = 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 12) / 7, 0, 1))
-    with np.load(fields.data_folder() / "psf" / "hst_psfs.npz") as archive:
-        for name in ("acs_hrc_f475w", "acs_hrc_f555w", "acs_hrc_f814w"):
-            blurred = gaussian_filter(archive[name].astype(float), 0.65)
-            for dy, dx in np.ndindex(2, 2):
-                part = blurred[dy : dy + 80, dx : dx + 80]
-                binned = _binned(part, 2)
-                phases.append(binned * taper / np.sum(binned * taper))
-    return phases
+    moved = shift(psf, (2 * dy - 1, 2 * dx - 1), order=3)[:80, :80]
+    star = np.maximum(_binned(moved, 2), 0) * taper
+    return star / star.sum()
 
 
 def hubble_field(seed, size=1024):
     """Return a field of stars and galaxies like an exposure of ACS/WFC as a `peers.Frame`."""
     rng = np.random.default_rng([seed, 11])
     scene = 50 + fields.sersic_galaxies((size, size), 10 ** rng.uniform(2, 4.5, 120), 2.0, rng)
-    psfs = hubble_psfs()
-    for flux in 10 ** rng.uniform(2, 5.5, 800):
-        stamp = np.rot90(psfs[rng.integers(len(psfs))], rng.integers(4)) * flux
-        fields.add_stamp(scene, stamp, *rng.integers(-20, size - 20, 2))
-    charge = fields.deposit_footprints((size, size), 1500, rng, hubble_hits())
+    with np.load(fields.data_folder() / "psf" / "hst_psfs.npz") as archive:
+        psf = gaussian_filter(archive[PSFS[seed % len(PSFS)]].astype(float), 0.65)
+    for flux in 10 ** rng.uniform(2, 5.5, round(10 ** rng.uniform(2, 3))):
+        star = flux * hubble_star(psf, *rng.uniform(0, 1, 2))
+        fields.add_stamp(scene, star, *rng.integers(-20, size - 20, 2))
+    charge, own = np.zeros((2, size, size))
+    hits = hubble_hits_with_skirts()
+    for k in rng.integers(len(hits), size=1500):
+        turns, flipped = rng.integers(4), rng.integers(2)
+        stamp, mine = (np.rot90(part, turns)[:: 1 - 2 * flipped] for part in hits[k])
+        y, x = (rng.integers(size - n) for n in stamp.shape)
+        window = np.s_[y : y + stamp.shape[0], x : x + stamp.shape[1]]
+        if not charge[window].any():
+            charge[window] += stamp
+            own[window] += mine
     sigma = np.sqrt(scene + 4.5**2)
     data = fields.add_noise(scene, rng, 4.5) + charge
-    truth = truth_of(charge, sigma)
-    return peers.Frame(f"hubble-{seed}", HUBBLE, data.astype(np.float32), truth, 1.0, 4.5)
+    hit = (own > 0) & (charge > 3 * sigma)
+    truth = np.where(hit, 1, np.where(binary_dilation(own, np.ones((3, 3))), 2, 0))
+    return peers.Frame(
+        f"hubble-{seed}", HUBBLE, data.astype(np.float32), truth.astype(np.uint8), 1.0, 4.5
+    )
 
 
 def scene_frames(seeds):

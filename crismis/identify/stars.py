@@ -31,6 +31,7 @@ _AWAY = np.hypot(*(np.indices((2 * _HALF + 1, 2 * _HALF + 1)) - _HALF))
 _CORE = _AWAY <= 1.8
 _BRIGHT = 15.0  # S/N of the peaks that tell the point-spread function
 _ENOUGH, _SOME, _MOST = 8, 24, 100  # of these
+_SEEN = 400, 1600, 6400  # so many of the brightest peaks are looked at for that
 _TRUST = 0.6
 _WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.2, 4.2, 5.5)
 _SMOOTH = 1e-3
@@ -259,28 +260,38 @@ class _Group:
 
 
 def _tell_tale(image, probability, places, snr):
-    """Bright peaks without hits and brighter neighbours, which tell the point-spread function.
-
-    Where these are few, some that hits touch help, so that hits hardly decide whether there is one.
-    """
+    """Bright peaks that stand alone, free of hits; where many saturated ones lead, those below."""
     bright = np.flatnonzero(snr > _BRIGHT)
-    bright = bright[np.argsort(-snr[bright], kind="stable")][: 4 * _MOST]
-    stamps, weights = image.stamps(probability, places[bright])
+    bright = bright[np.argsort(-snr[bright], kind="stable")]
+    for seen in _SEEN:
+        best = _alone(image, probability, places[bright[:seen]], snr[bright[:seen]])
+        if len(best) == _MOST or seen >= len(bright):
+            break
+    return places[bright[best]] if len(best) >= _ENOUGH else None
+
+
+def _alone(image, probability, places, snr):
+    """Which of the brightest peaks have no hits and no brighter neighbours.
+
+    Where these are few, some that hits touch help, so that hits hardly decide whether there is a
+    point-spread function.
+    """
+    stamps, weights = image.stamps(probability, places)
     trust = weights[:, _AWAY <= 2.3].mean(axis=1)
     whole = (weights[:, _AWAY <= 4.5] >= 0).all(axis=1)
     dark = np.median(stamps[:, _AWAY >= 5], axis=1) < _DARK * stamps[:, _HALF, _HALF]
-    centres = np.stack(np.divmod(places[bright], probability.shape[1]), 1)
+    centres = np.stack(np.divmod(places, probability.shape[1]), 1)
     alone = whole & dark
     pairs = _neighbours(centres, 3)
     alone[pairs[pairs[:, 0] > pairs[:, 1], 0]] = False  # the brighter one of two comes first
-    free = alone & ~_piled(snr[bright])
+    free = alone & ~_piled(snr)
     if np.count_nonzero(free & (trust > _TRUST)) >= _ENOUGH:
         alone = free
-    best = bright[alone & (trust == 1)][:_MOST]
+    best = np.flatnonzero(alone & (trust == 1))[:_MOST]
     if len(best) < _SOME:
-        touched = bright[alone & (trust > _TRUST) & (trust < 1)]
+        touched = np.flatnonzero(alone & (trust > _TRUST) & (trust < 1))
         best = np.concatenate([best, touched[: _SOME - len(best)]])
-    return places[best] if len(best) >= _ENOUGH else None
+    return best
 
 
 def _piled(peaks):
