@@ -25,6 +25,7 @@ _QUARTER = 28  # percent; a stop before 8 of 32 lines leaves noise at a quarter 
 ROUGH = 5.0  # times the noise that the pixels of a box scatter whose numbers say nothing of others
 _STEP = 0.5  # times the noise that the level of a box differs from its neighbour's in a structured
 _STEPS = 0.4  # image, and the share of neighbours that do
+_NO_CHANCE = 2.5  # standard deviations of a correlation that is none
 _SKEW = 0.2  # of the pixels of a box between their tenths; more only among crowded stars
 LEAST_BOXES = 16  # as many as make up the least area
 _SAMPLED_BOXES = 2048
@@ -415,7 +416,7 @@ def _spectral(level, noise):
         # Clipped, for one bright row, as of a smear, makes no spectrum.
         bends = np.clip(np.diff(parts, 2, axis=1), -3 * noise, 3 * noise)
         structured = np.percentile(abs(np.mean(bends, axis=0)), 75) > 0.3 * noise
-        if structured and _agreement(bends) > 0.8:
+        if structured and _agree(bends):
             return True
     return False
 
@@ -440,12 +441,17 @@ def _starlit(image, mesh, n_threads):
     return skew.size > 0 and bool(np.median(skew) > _SKEW)
 
 
-def _agreement(rows):
-    """Median correlation between rows; 0 where one of them is constant."""
+def _agree(rows):
+    """Whether rows are correlated by more than chance would have it in so few points.
+
+    The inverse hyperbolic tangent of a correlation between ``n`` points without any has a standard
+    deviation of ``(n - 3) ** -0.5`` (Fisher 1921).
+    """
     rows = rows[np.ptp(rows, axis=1) > 0]
-    if len(rows) < 2:
-        return 0.0
-    return float(np.median(np.corrcoef(rows)[np.triu_indices(len(rows), 1)]))
+    if len(rows) < 2 or rows.shape[1] < 4:
+        return False
+    typical = np.median(np.corrcoef(rows)[np.triu_indices(len(rows), 1)])
+    return bool(typical > max(0.5, np.tanh(_NO_CHANCE / np.sqrt(rows.shape[1] - 3))))
 
 
 def _percentile(values, q):

@@ -56,6 +56,24 @@ def test_structure_that_is_not_the_same_all_along_makes_no_spectrum(sky):
     assert choose_model(SimpleNamespace(detector=None), scene_of(sky + waves)) == "terrain"
 
 
+def test_a_few_boxes_that_agree_by_chance_make_no_spectrum():
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        image = rng.normal(100, 10, (384, 384)) + gaussian_filter(
+            rng.normal(0, 500, (384, 384)), 20
+        )
+        assert not scene_of(image).spectral
+
+
+def test_the_longer_a_spectrum_the_less_its_parts_must_agree():
+    rng = np.random.default_rng(4)
+    profile = np.repeat(rng.normal(0, 15, 34), 32)[:, None]
+    other = np.kron(rng.normal(0, 10, (34, 4)), np.ones((32, 160)))
+    image = rng.normal(100, 10, (1088, 640)) + profile + other
+    assert scene_of(image).spectral
+    assert not scene_of(image[:384]).spectral
+
+
 def hills(strength):
     texture = np.random.default_rng(5).normal(size=(512, 640))
     smooth = sum(r * gaussian_filter(texture, r) for r in (2, 5, 15, 40))

@@ -130,6 +130,14 @@ def test_saturated_stars_do_not_spoil_the_common_shape(saturation):
     assert np.median(clear.stars["chi"][faint]) < 1.4
 
 
+def test_stars_below_many_saturated_ones_tell_the_common_shape():
+    image = np.minimum(star_image(side=960)[0], 400)  # of 841 stars the brightest 600 or so
+    field = fitted(image, saturation=400.0)
+    assert field.error < 0.05
+    faint = field.stars["flux"] < np.percentile(field.stars["flux"], 20)
+    assert np.median(field.stars["chi"][faint]) < 1.4
+
+
 def test_stars_may_differ_a_little_across_the_image():
     narrow, wide = (star_image(fwhm)[1] for fwhm in (2.2, 2.8))
     across = np.linspace(0, 1, 320)
