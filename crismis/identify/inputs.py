@@ -1,7 +1,7 @@
 """The one door into identification: any image in, electrons and facts out, and back again."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
@@ -151,6 +151,8 @@ def prepare(
     data = judged_data(image)
     unit, meta = _unit(image), getattr(image, "meta", None)
     facts = None if meta is None else Facts.from_header(meta)
+    if facts is not None and not facts.counts:
+        facts = replace(facts, gain=None, readnoise=None)  # both are those of counts
     detector = _find_detector(image, detector)
     seconds = _exposure_time(exposure_time, facts)
     gain = _gain(gain, unit, meta, facts, detector, seconds)

@@ -33,8 +33,11 @@ _COUNTED = {
     "UNITLESS": u.dimensionless_unscaled,
     "DIMENSIONLESS": u.dimensionless_unscaled,
 }
-# Ratios to the light of the Sun: no counts, so no gain applies.
-_RATIOS = {"I/F", "MSB", "REFLECTANCE", "RADIANCE_FACTOR"}
+# Light, or its ratio to that of the Sun: no counts, so no gain applies.
+_LIGHT = {
+    **dict.fromkeys(("I/F", "MSB", "REFLECTANCE", "RADIANCE FACTOR"), u.dimensionless_unscaled),
+    "PHOT/CM^2/S/NM/STER": u.ph / (u.cm**2 * u.s * u.nm * u.sr),
+}
 _PER_SECOND = re.compile(r"^(?P<what>.*?)\s*(/|\bPER\b)\s*(S|SEC|SECS|SECOND|SECONDS)\.?$")
 _COUNT_UNITS = (u.adu, u.DN, u.ct, u.electron, u.dimensionless_unscaled)
 _WCS_KEYWORD = re.compile(
@@ -77,8 +80,8 @@ def parse_unit(text):
     (Unit(dimensionless), False)
     """
     name = " ".join(text.replace("_", " ").split()).upper()
-    if name.replace(" ", "_") in _RATIOS or name in _RATIOS:
-        return u.dimensionless_unscaled, False
+    if name in _LIGHT:
+        return _LIGHT[name], False
     if name in _COUNTED:
         return _COUNTED[name], True
     rate = _PER_SECOND.match(name)

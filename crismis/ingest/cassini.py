@@ -1,4 +1,4 @@
-"""Cassini ISS: gain state, summation mode, the 12-to-8-bit table, lossy compression."""
+"""Cassini ISS: gain state, summation, the 12-to-8-bit table, lossy compression, calibration."""
 
 import re
 
@@ -186,6 +186,9 @@ _SUMMED = {"FULL": 1, "SUM2": 2, "SUM4": 4}
 def _cassini(plane, source):
     label = plane.label
     camera = label["INSTRUMENT_ID"]
+    calibrated = label.get("UNITS")  # as CISSCAL writes it
+    if calibrated:
+        plane.unit = str(calibrated)
     state = re.match(r"(\d+) ELECTRONS PER DN", str(label.get("GAIN_MODE_ID")))
     if state:
         plane.facts["gain"] = _GAINS.get((camera, int(state[1])), float(state[1]))
@@ -196,7 +199,7 @@ def _cassini(plane, source):
     if conversion == "TABLE" and plane.data.dtype == np.uint8:
         plane.data = TWELVE_BITS[plane.data]
         plane.header["CRDECOMP"] = ("ISS 12-to-8-bit table", "table by which values were expanded")
-    if conversion in ("TABLE", "12BIT") and plane.data.dtype != np.uint8:
+    if conversion in ("TABLE", "12BIT") and plane.data.dtype != np.uint8 and not calibrated:
         plane.facts["saturation"] = 4095.0
     if label.get("INST_CMPRS_TYPE") == "LOSSY":
         plane.recode("lossy")

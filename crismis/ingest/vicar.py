@@ -78,7 +78,7 @@ def _label(source):
         text = file.read(int(size[1])).split(b"\0")[0].decode("latin-1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        label = vicar.VicarLabel(text)
+        label = vicar.VicarLabel(text, strict=False)
     values = {}
     for key, value in label.as_dict().items():
         name = key[0] if isinstance(key, tuple) else key
@@ -104,6 +104,6 @@ def _package(source):
 
 
 def _from_vax(source, plane):
-    image = _package(source).VicarImage.from_file(str(source.path))
+    image = _package(source).VicarImage.from_file(str(source.path), strict=False)
     array = np.asarray(image.data_3d)
     return native(np.array(array[plane or 0], np.float32)), None

@@ -516,3 +516,11 @@ class TestLogging:
         detector = crismis.detectors.list_detectors()[0]
         out = identify(ccd_of(image), gain=1.0, readnoise=READNOISE, detector=detector)
         assert crismis.get_detector(out).name == detector.name
+
+
+def test_the_gain_of_data_numbers_is_none_of_light():
+    light = np.float32(1e-5) * exposure()[0].astype(np.float32)
+    ccd = CCDData(light, unit=u.one, meta={"CRGAIN": 30.0, "CRRDNOIS": 12.0, "CRCOUNTS": False})
+    with pytest.warns(AstropyUserWarning, match="gain and readnoise of the image: unknown"):
+        out = cosmicray_learned(ccd)
+    assert 60 < out.hits.sum() < 100

@@ -153,6 +153,15 @@ def test_vicar_reals(tmp_path):
     assert_array_equal(crismis.read(path).data, data)
 
 
+def test_vicar_labels_with_long_names_and_foreign_letters(tmp_path, image):
+    data = image.astype("<i2")
+    content = vicar_bytes(data, extra="UNEVEN_BIT_WEIGHT_CORRECTION_FLAG=1 BARC='IP#'")
+    ccd = crismis.read(put(tmp_path / "a.vic", content.replace(b"IP#", b"IP\x80")))
+    assert_array_equal(ccd.data, data)
+    assert ccd.meta["LABEL UNEVEN_BIT_WEIGHT_CORRECTION_FLAG"] == 1
+    assert ccd.meta["LABEL BARC"].strip() == "IP"
+
+
 def test_vicar_truncated(tmp_path, image):
     path = put(tmp_path / "a.vic", vicar_bytes(image.astype("<i2"))[:-40])
     with pytest.raises(IngestError, match=r"promises 12 lines.*\(10 lines\)"):

@@ -275,7 +275,7 @@ def cassini(path, data, **changes):
     facts |= {"DATA_CONVERSION_TYPE": "TABLE", "INST_CMPRS_TYPE": "LOSSLESS"}
     facts |= {"INSTRUMENT_MODE_ID": "SUM2", "EXPOSURE_DURATION": 680.0} | changes
     extra = " ".join(f"{k}={v!r}" for k, v in facts.items())
-    form = "BYTE" if data.dtype == np.uint8 else "HALF"
+    form = {"u": "BYTE", "i": "HALF", "f": "REAL"}[data.dtype.kind]
     path.write_bytes(vicar_bytes(data, extra=extra, form=form))
     return path
 
@@ -297,6 +297,21 @@ def test_cassini_other_codings(tmp_path):
     lossy = crismis.read(cassini(tmp_path / "2.IMG", data, INST_CMPRS_TYPE="LOSSY"))
     assert lossy.meta["CRCODING"] == "lossy"
     assert lossy.meta["CRCOUNTS"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("I/F", u.one), ("PHOT/CM^2/S/NM/STER", u.ph / (u.cm**2 * u.s * u.nm * u.sr))],
+)
+def test_calibrated_cassini_images_hold_light_and_no_counts(tmp_path, text, unit):
+    data = np.linspace(0.01, 0.09, 4096, dtype="<f4").reshape(64, 64)
+    changes = {"DATA_CONVERSION_TYPE": "12BIT", "UNITS": text}
+    ccd = crismis.read(cassini(tmp_path / "1_CALIB.IMG", data, **changes))
+    assert_array_equal(ccd.data, data)
+    assert ccd.unit == unit
+    assert ccd.meta["CRCOUNTS"] is False
+    assert "CRSATUR" not in ccd.meta
+    assert np.isnan(get_detector(ccd).gain)
 
 
 def test_galileo_despiked_on_board(tmp_path):
