@@ -20,6 +20,8 @@ _COUNTED = {
     "DNS": u.DN,
     "DATA NUMBER": u.DN,
     "DATANUMBER": u.DN,
+    "DATA VALUE": u.DN,
+    "CORRECTED DN": u.DN,
     "CT": u.ct,
     "CTS": u.ct,
     "COUNT": u.ct,
@@ -29,16 +31,24 @@ _COUNTED = {
     "E-": u.electron,
     "E": u.electron,
     "EL": u.electron,
+    "PHOTOELECTRON": u.electron,
+    "PHOTOELECTRONS": u.electron,
+    "DETECTED ELECTRON": u.electron,
+    "DETECTED ELECTRONS": u.electron,
     "": u.dimensionless_unscaled,
     "UNITLESS": u.dimensionless_unscaled,
     "DIMENSIONLESS": u.dimensionless_unscaled,
 }
 # Light, or its ratio to that of the Sun: no counts, so no gain applies.
 _LIGHT = {
-    **dict.fromkeys(("I/F", "MSB", "REFLECTANCE", "RADIANCE FACTOR"), u.dimensionless_unscaled),
+    **dict.fromkeys(("I/F", "REFLECTANCE", "RADIANCE FACTOR"), u.dimensionless_unscaled),
+    **dict.fromkeys(("MSB", "MEAN SOLAR BRIGHTNESS"), u.dimensionless_unscaled),
     "PHOT/CM^2/S/NM/STER": u.ph / (u.cm**2 * u.s * u.nm * u.sr),
 }
-_PER_SECOND = re.compile(r"^(?P<what>.*?)\s*(/|\bPER\b)\s*(S|SEC|SECS|SECOND|SECONDS)\.?$")
+_PER_SECOND = re.compile(
+    r"^(?P<what>.*?)\s*((/|\bPER\b)\s*(S|SEC|SECS|SECOND|SECONDS)\.?|\bS\s?(\*\*|\^)?-1)$"
+)
+_PER_PIXEL = re.compile(r"\s*(/|\bPER\b)\s*(PIX|PIXEL)\b")
 _COUNT_UNITS = (u.adu, u.DN, u.ct, u.electron, u.dimensionless_unscaled)
 _WCS_KEYWORD = re.compile(
     r"(WCSAXES|CTYPE\d|CUNIT\d|CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|CD\d_\d|PC\d_\d|PV\d_\d+|PS\d_\d+"
@@ -82,6 +92,7 @@ def parse_unit(text):
     name = " ".join(text.replace("_", " ").split()).upper()
     if name in _LIGHT:
         return _LIGHT[name], False
+    name = _PER_PIXEL.sub("", name)
     if name in _COUNTED:
         return _COUNTED[name], True
     rate = _PER_SECOND.match(name)

@@ -207,7 +207,7 @@ def _companions(hdus, index, found):
         if values is None:
             continue
         if role == "quality":
-            found.flags = values
+            found.flags = _whole(values)
         elif role == "mask":
             _mask(hdu, values, found)
         elif np.any(values):
@@ -215,6 +215,17 @@ def _companions(hdus, index, found):
             if str(hdu.header.get("UTYPE", "")).upper().startswith("VAR"):
                 kind = VarianceUncertainty
             found.uncertainty = kind(values)
+
+
+def _whole(flags):
+    """Flags as whole numbers, which some programs have stored as reals; None where they are none.
+
+    NaN and infinities say nothing.
+    """
+    if flags.dtype.kind != "f":
+        return flags
+    whole = np.rint(np.nan_to_num(flags, posinf=0, neginf=0)).astype(np.int32)
+    return whole if np.array_equal(whole[np.isfinite(flags)], flags[np.isfinite(flags)]) else None
 
 
 def _mask(hdu, values, found):

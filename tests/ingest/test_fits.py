@@ -48,7 +48,16 @@ def test_plain(tmp_path, image):
         ("e-", u.electron),
         ("DN/s", u.DN / u.s),
         ("MJy/sr", u.MJy / u.sr),
+        ("COUNTS S-1", u.ct / u.s),
+        ("DN s**-1", u.DN / u.s),
+        ("counts / pixel", u.ct),
+        ("electrons/s/pix", u.electron / u.s),
+        ("photoelectron", u.electron),
+        ("detected electrons", u.electron),
+        ("Corrected DN", u.DN),
+        ("Data Value", u.DN),
         ("I/F", u.dimensionless_unscaled),
+        ("Mean Solar Brightness", u.dimensionless_unscaled),
         ("UNITLESS", u.dimensionless_unscaled),
     ],
 )
@@ -197,3 +206,17 @@ def test_what_ccddata_wrote_reads_back(tmp_path, image):
     assert_array_equal(again.mask, mask)
     assert_array_equal(again.uncertainty.array, image + 1)
     assert again.unit == u.electron
+
+
+def test_data_quality_stored_as_reals(tmp_path, image):
+    primary = fits.PrimaryHDU(header=fits.Header({"TELESCOP": "HST", "INSTRUME": "ACS"}))
+    quality = np.zeros(image.shape, np.float32)
+    quality[1, 2], quality[0, 0] = 16, np.nan  # hot
+    hdus = [primary, fits.ImageHDU(image, name="SCI"), fits.ImageHDU(quality, name="DQ")]
+    path = write(tmp_path / "a_flt.fits", *hdus)
+    ccd = crismis.read(path)
+    assert ccd.flags.dtype.kind == "i"
+    assert_array_equal(np.argwhere(ccd.flags), [[1, 2]])
+    assert ccd.mask[1, 2]
+    hdus[2].data += np.float32(0.5)
+    assert crismis.read(write(tmp_path / "b_flt.fits", *hdus)).flags is None
