@@ -531,7 +531,7 @@ def reweight(probability, hit_fraction, pixels, slope=1.0):
 
     The shift is what Bayes' theorem asks for where a frame has more or fewer hits than the judge
     took it to have (Saerens, Latinne & Decaestecker 2002). Odds are shifted by a factor of 20 at
-    most. Before that, log odds are stretched: untold, they allow for errors that all pixels of an
+    most. After that, log odds are stretched: untold, they allow for errors that all pixels of an
     image have in common, and these are known once the fraction is.
 
     Parameters
@@ -565,7 +565,7 @@ def reweight(probability, hit_fraction, pixels, slope=1.0):
         raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
     judged = probability > 0
     before = stretch_odds(np.minimum(probability[judged], _NEARLY_ONE), slope)
-    reach = np.log(20.0)
+    reach = slope * np.log(20.0)
 
     def excess(shift):
         return shift_odds(before, shift).sum(dtype=float) - hit_fraction * pixels

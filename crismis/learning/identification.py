@@ -145,6 +145,9 @@ class IdentifyConfig:
         what it knows of them alone.
     varying : float
         Share of the fields across which the shape of stars changes.
+    told_kinds : tuple of str
+        Kinds of fields that the model is for, of those in ``kinds``: within these it is measured
+        how much surer it is once told the hits; within all by default.
     description, data, limits : str
         For the card: what the model is for, what it was made of, and what it cannot do.
 
@@ -209,6 +212,7 @@ class IdentifyConfig:
     warm: float = 3.0
     parts: float = 0.0
     varying: float = 0.0
+    told_kinds: tuple = ()
     description: str = ""
     data: str = ""
     limits: str = ""
@@ -239,7 +243,9 @@ class IdentifyConfig:
             entry["paths"] = [place(path) for path in entry["paths"]]
         if "labelled" in table:
             table["labelled"] = [place(path) for path in table["labelled"]]
-        for key in {"shape", "hidden", "widths", "density", "undecidable"} & set(table):
+        for key in {"shape", "hidden", "widths", "density", "undecidable", "told_kinds"} & set(
+            table
+        ):
             table[key] = tuple(table[key])
         return cls(**table)
 
@@ -447,6 +453,8 @@ def train_identify(config, output, *, folder=None, workers=1, n_threads=2, repor
 
     if config.start_share and not config.start:
         raise ValueError("start_share is of the model that start= names, and there is none")
+    if missing := sorted(set(config.told_kinds) - set(config.kinds)):
+        raise ValueError(f"told_kinds names {missing}, which are not among the kinds of fields")
     _check_trees(config)
     load_torch()  # not only after minutes of drawing fields
     output = Path(output)
@@ -581,7 +589,7 @@ def _starry(config):
 
 def _like_frames(config):
     """Fields labelled as frames with truth are: what is faint, or touches a hit, does not count."""
-    kinds = _simulated(config) or config.kinds
+    kinds = {k: config.kinds[k] for k in config.told_kinds} or _simulated(config) or config.kinds
     return replace(config, kinds=kinds, beside=True, undecidable=(0.0, config.undecidable[1]))
 
 

@@ -386,6 +386,12 @@ def test_a_fraction_far_from_what_the_image_shows_changes_odds_by_20_at_most():
     np.testing.assert_allclose(probability, [0, 20 / 21, 20 / 119], rtol=1e-4)
 
 
+def test_odds_are_stretched_after_they_were_shifted():
+    probability = np.array([0, 0.5, 1 / 121], dtype=np.float32)
+    reweight(probability, 0.9, 1_000_000, 2.0)
+    np.testing.assert_allclose(probability, [0, 400 / 401, 1 / 37], rtol=1e-4)
+
+
 def test_told_a_fraction_log_odds_within_the_image_are_stretched_by_what_the_card_says():
     probability = np.linspace(0.01, 0.99, 99, dtype=np.float32)
     told = probability.copy()

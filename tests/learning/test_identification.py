@@ -194,6 +194,26 @@ def test_the_card_says_how_much_surer_the_model_is_that_is_told_the_hits(trained
     assert load_judge(trained[0]).told_slope == slope
 
 
+def test_how_much_surer_is_told_by_the_kinds_that_the_model_is_for(tmp_path, monkeypatch):
+    drawn = []
+
+    def spy(config, seed):
+        drawn.append((seed // 5_000_000, set(config.kinds)))
+        return draw(config, seed)
+
+    draw = identification._draw_field
+    monkeypatch.setattr(identification, "_draw_field", spy)
+    train_identify(replace(SMALL, told_kinds=("stars",)), tmp_path / "told.crm")
+    told = identification._TOLD_SEEDS // 5_000_000
+    assert {told, 0} <= {part for part, _ in drawn}
+    assert all(kinds == ({"stars"} if part == told else set(SMALL.kinds)) for part, kinds in drawn)
+
+
+def test_told_kinds_must_be_among_the_kinds(tmp_path):
+    with pytest.raises(ValueError, match=r"told_kinds.*moon"):
+        train_identify(replace(SMALL, told_kinds=("moon",)), tmp_path / "x.crm")
+
+
 def test_unknown_keys_of_a_configuration_are_named(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("[identify]\nfeilds = 3\n")
