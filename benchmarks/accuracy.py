@@ -229,7 +229,7 @@ def main():
     seeds = 1 if options.quick else options.seeds
     sources = [truth_frames(), exposures.pair_frames(), simulated_frames(seeds)]
     if options.scenes:
-        sources.append(scenes.scene_frames(min(seeds, 3)))
+        sources.append(scenes.scene_frames())
     frames = (frame for source in sources for frame in source)
     heads = ["1e-4", "1e-3", "5e-3", "low", "high", "AP", "ECE", "untold"]
     print(f"{'frame':28s} {'method':28s}", *(f"{head:>6s}" for head in heads))

@@ -108,7 +108,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     options.folder.mkdir(parents=True, exist_ok=True)
-    sources = accuracy.truth_frames(), accuracy.simulated_frames(1), scenes.scene_frames(1)
+    sources = accuracy.truth_frames(), accuracy.simulated_frames(1), scenes.scene_frames()
     for frame in (f for source in sources for f in source):
         if not fnmatch.fnmatch(frame.name, options.frames):
             continue

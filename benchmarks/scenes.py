@@ -67,6 +67,9 @@ __all__ = [
 
 
 HUBBLE = "HST-like fields"
+DRAWS = 3
+"""How often hits are drawn for a scene."""
+
 BORDER = 3
 """Outermost lines, which L.A.Cosmic leaves alone."""
 
@@ -315,10 +318,10 @@ def hubble_field(seed, size=1024):
     )
 
 
-def scene_frames(seeds):
-    """Yield HST-like fields, and every scene with injected hits, as many as there are seeds."""
-    for seed in range(seeds):
+def scene_frames():
+    """Yield two HST-like fields per filter, and every scene with three draws of hits."""
+    for seed in range(2 * len(PSFS)):
         yield hubble_field(seed)
     for name in SCENES:
-        for seed in range(seeds):
+        for seed in range(DRAWS):
             yield inject(name, seed)
