@@ -36,6 +36,7 @@ _COUNTED = {
     "DETECTED ELECTRON": u.electron,
     "DETECTED ELECTRONS": u.electron,
     "": u.dimensionless_unscaled,
+    "INTENSITY": u.dimensionless_unscaled,
     "UNITLESS": u.dimensionless_unscaled,
     "DIMENSIONLESS": u.dimensionless_unscaled,
 }
