@@ -20,7 +20,7 @@ LEAST_PEAK = 8.0
 REACH = 3
 """How far from a star's brightest pixel its pixels are judged anew, in rows and columns."""
 
-SUSPECT = 0.03
+SUSPECT = 0.01
 """Stars whose pixels all have a lower probability are left alone."""
 
 LEAST = 3e-4
