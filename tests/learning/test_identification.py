@@ -195,7 +195,7 @@ def test_the_card_says_how_much_surer_the_model_is_that_is_told_the_hits(trained
 
 
 def test_how_much_surer_is_told_by_the_kinds_that_the_model_is_for(tmp_path, monkeypatch):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="training needs PyTorch")
     drawn = []
 
     def spy(config, seed):
