@@ -311,11 +311,8 @@ def hubble_field(seed, size=1024):
             own[window] += mine
     sigma = np.sqrt(scene + 4.5**2)
     data = fields.add_noise(scene, rng, 4.5) + charge
-    hit = (own > 0) & (charge > 3 * sigma)
-    truth = np.where(hit, 1, np.where(binary_dilation(own, np.ones((3, 3))), 2, 0))
-    return peers.Frame(
-        f"hubble-{seed}", HUBBLE, data.astype(np.float32), truth.astype(np.uint8), 1.0, 4.5
-    )
+    truth = truth_of(np.where(own > 0, charge, 0), sigma)
+    return peers.Frame(f"hubble-{seed}", HUBBLE, data.astype(np.float32), truth, 1.0, 4.5)
 
 
 def scene_frames():

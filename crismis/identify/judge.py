@@ -564,6 +564,7 @@ def reweight(probability, hit_fraction, pixels, slope=1.0):
     if not 0 < hit_fraction < 1:
         raise ValueError(f"hit_fraction must lie between 0 and 1, got {hit_fraction}")
     judged = probability > 0
+    # Stretched once: to stretch what was shifted is to shift, by slope times as much, what was not.
     before = stretch_odds(np.minimum(probability[judged], _NEARLY_ONE), slope)
     reach = slope * np.log(20.0)
 

@@ -224,8 +224,9 @@ def _whole(flags):
     """
     if flags.dtype.kind != "f":
         return flags
-    whole = np.rint(np.nan_to_num(flags, posinf=0, neginf=0)).astype(np.int32)
-    return whole if np.array_equal(whole[np.isfinite(flags)], flags[np.isfinite(flags)]) else None
+    known = np.isfinite(flags)
+    whole = np.where(known, flags, 0).astype(np.int32)
+    return whole if np.array_equal(whole[known], flags[known]) else None
 
 
 def _mask(hdu, values, found):

@@ -43,6 +43,7 @@ _LATER = "first_", "refine", "table", "trees_", "stars_"
 """How arrays of a model begin that do not belong to its large network."""
 _WARM_SEEDS, _REFINE_SEEDS, _HELD_OUT_SEEDS = 30_000_000, 10_000_000, 20_000_000
 _TOLD_SEEDS, _STAR_SEEDS = 25_000_000, 40_000_000
+_TUPLES = {"shape", "hidden", "widths", "density", "undecidable", "told_kinds"}
 _STARRY = ("stars", "crowded", "binned", "galaxies", "nebula")
 
 
@@ -243,9 +244,7 @@ class IdentifyConfig:
             entry["paths"] = [place(path) for path in entry["paths"]]
         if "labelled" in table:
             table["labelled"] = [place(path) for path in table["labelled"]]
-        for key in {"shape", "hidden", "widths", "density", "undecidable", "told_kinds"} & set(
-            table
-        ):
+        for key in _TUPLES & set(table):
             table[key] = tuple(table[key])
         return cls(**table)
 
